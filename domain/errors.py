@@ -1,0 +1,104 @@
+"""Every error a user can meet, as one closed tree.
+
+MintkeeperError
+├── InvalidInput          what was typed or sent can't be right
+├── NotFound              a request, user, policy … that does not exist
+├── Refused               a rule of the house says no
+│   ├── DecisionRefused   a decision had no effect (`reason` says which rule)
+│   ├── NotOpen           the request is no longer PENDING
+│   ├── TransitionRefused a state change that the table of transitions lacks
+│   ├── PrecheckFailed    the destination or the issuer is not ready on the ledger
+│   └── IdempotencyConflict  the same key with other content
+├── OutcomeUnknown        sent, but no answer: look before trying again
+├── Unavailable           a part we depend on can't be reached
+└── ConfigurationError    settings that contradict each other or are missing
+
+`code` is part of the interface: the CLI prints it under `--json`, Temporal carries it as the
+failure type, retry policies match it. Each message is one clear line that says what to do next.
+"""
+
+from __future__ import annotations
+
+
+class MintkeeperError(Exception):
+    """Root of the tree."""
+
+    code = "error"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class InvalidInput(MintkeeperError):
+    """What was typed or sent can't be right; `field` names the offending part."""
+
+    code = "invalid_input"
+
+    def __init__(self, message: str, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class NotFound(MintkeeperError):
+    """Names something that does not exist."""
+
+    code = "not_found"
+
+
+class Refused(MintkeeperError):
+    """A rule of the house says no."""
+
+    code = "refused"
+
+
+class DecisionRefused(Refused):
+    """A decision that had no effect; `reason` is one of `domain.approvals.RefusalReason`."""
+
+    code = "decision_refused"
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class NotOpen(Refused):
+    """The request has left PENDING, or its deadline has passed."""
+
+    code = "not_open"
+
+
+class TransitionRefused(Refused):
+    """A state change that the table of transitions does not allow."""
+
+    code = "transition_refused"
+
+
+class PrecheckFailed(Refused):
+    """The ledger would refuse this payment; nothing was signed."""
+
+    code = "precheck_failed"
+
+
+class IdempotencyConflict(Refused):
+    """The same idempotency key came with other content."""
+
+    code = "idempotency_conflict"
+
+
+class OutcomeUnknown(MintkeeperError):
+    """Sent, but no answer came: it may still take effect."""
+
+    code = "outcome_unknown"
+
+
+class Unavailable(MintkeeperError):
+    """A part we depend on (Temporal, database, Horizon, provider) can't be reached."""
+
+    code = "unavailable"
+
+
+class ConfigurationError(MintkeeperError):
+    """Settings that contradict each other or are missing."""
+
+    code = "configuration"

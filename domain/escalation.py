@@ -1,0 +1,163 @@
+"""Escalation policies and the engine that says what is due next."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime, timedelta
+from typing import Annotated, Literal
+
+import rfc8785
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.alias_generators import to_camel
+
+from domain.approvals import Tier
+from domain.errors import InvalidInput
+
+_camel = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True, extra="forbid")
+
+
+class Notify(BaseModel):
+    """Whose approvers a stage tells."""
+
+    model_config = _camel
+
+    tier: Tier = 1
+    also_tier: Tier | None = None
+
+    def tiers(self) -> list[int]:
+        """Every tier told, ascending."""
+        return sorted({self.tier, self.also_tier or self.tier})
+
+
+class Grants(BaseModel):
+    """The tier that gains visibility and authority when the stage is due."""
+
+    model_config = _camel
+
+    tier: Tier
+
+
+class Stage(BaseModel):
+    """One step: `delay_seconds` after the start it notifies its channels and may grant a tier."""
+
+    model_config = _camel
+
+    delay_seconds: Annotated[int, Field(ge=0)]
+    channels: list[str]
+    notify: Notify = Notify()
+    grants: Grants | None = None
+    template: Literal["opened", "reminder", "escalation"] = "opened"
+
+
+class Retry(BaseModel):
+    """How often a delivery is tried, and how long apart."""
+
+    model_config = _camel
+
+    max_attempts: Annotated[int, Field(ge=1, le=20)] = 3
+    backoff_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
+
+
+class EscalationPolicy(BaseModel):
+    """An immutable published policy; field names are the JSON's that a tenant's admin publishes."""
+
+    model_config = _camel
+
+    id: Annotated[str, Field(min_length=1, max_length=64)]
+    tenant: Annotated[str, Field(min_length=1)]
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    stages: Annotated[list[Stage], Field(min_length=1, max_length=20)]
+    auto_close_minutes: Annotated[int, Field(ge=1)]
+    retry: Retry = Retry()
+    throttle_window_seconds: Annotated[int, Field(ge=0)] = 1800
+    clock: Literal["created", "inactivity"] = "created"
+    ack_timeout_seconds: Annotated[int, Field(ge=0)] = 0
+    urgent_before_expiry_seconds: Annotated[int, Field(ge=0)] = 7200
+
+    @model_validator(mode="after")
+    def _ordered(self) -> EscalationPolicy:
+        delays = [stage.delay_seconds for stage in self.stages]
+        if any(later <= earlier for earlier, later in zip(delays, delays[1:], strict=False)):
+            msg = "stage delays must strictly increase"
+            raise ValueError(msg)
+        if self.auto_close_minutes * 60 <= delays[-1]:
+            msg = "the expiry (autoCloseMinutes) must come after the last stage"
+            raise ValueError(msg)
+        return self
+
+    @classmethod
+    def parse(cls, text: str | bytes) -> EscalationPolicy:
+        """Read the JSON of a policy; raises InvalidInput with the field that is wrong."""
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or "policy"
+            raise InvalidInput(f"policy: {where}: {first['msg']}", where) from error
+
+    def content_hash(self) -> str:
+        """SHA-256 (hex) of the canonical JSON (RFC 8785)."""
+        return hashlib.sha256(rfc8785.dumps(self.model_dump(mode="json", by_alias=True))).hexdigest()
+
+
+class Due(BaseModel):
+    """The next thing that time will do to a request: a stage, or its expiry (`stage` is None)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    at: datetime
+    stage: int | None
+    name: str
+    """`reminder due`, `escalation to tier 2`, `expiry`: the timer's summary in the Temporal Web UI."""
+
+
+class EscalationRun:
+    """One run of a policy: deterministic, with no clock of its own.
+
+    Times are absolute. `scale` divides every delay, for demonstrations (1 in production).
+    """
+
+    def __init__(
+        self, policy: EscalationPolicy, started_at: datetime, scale: int = 1, next_stage: int = 0
+    ) -> None:
+        self._policy = policy
+        self._started_at = started_at
+        self._last_activity = started_at
+        self._scale = scale
+        self.next_stage = next_stage
+
+    @property
+    def expires_at(self) -> datetime:
+        """When the request expires; nothing moves it."""
+        return self._started_at + timedelta(minutes=self._policy.auto_close_minutes) / self._scale
+
+    def stage(self, index: int) -> Stage:
+        """The policy's stage of that index."""
+        return self._policy.stages[index]
+
+    def touch(self, at: datetime) -> None:
+        """A claim, comment or partial approval: restarts the delays under the inactivity clock."""
+        if self._policy.clock == "inactivity":
+            self._last_activity = max(self._last_activity, at)
+
+    def passed(self, index: int) -> None:
+        """Stage `index` has run."""
+        self.next_stage = max(self.next_stage, index + 1)
+
+    def due_next(self) -> Due:
+        """The next stage or, when none is left or it would come too late, the expiry."""
+        if self.next_stage < len(self._policy.stages):
+            stage = self._policy.stages[self.next_stage]
+            at = self._last_activity + timedelta(seconds=stage.delay_seconds) / self._scale
+            if at < self.expires_at:
+                return Due(at=at, stage=self.next_stage, name=stage_name(stage))
+        return Due(at=self.expires_at, stage=None, name="expiry")
+
+
+def stage_name(stage: Stage) -> str:
+    """What a stage is called in the Web UI and in timelines."""
+    if stage.template == "reminder":
+        return "reminder due"
+    if stage.grants is not None:
+        return f"escalation to tier {stage.grants.tier}"
+    return "first notice" if stage.template == "opened" else "escalation"
