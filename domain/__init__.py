@@ -1,0 +1,1 @@
+"""The rules: no I/O, no clock, no randomness; imports nothing of ours."""

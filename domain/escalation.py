@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
@@ -77,7 +78,7 @@ class EscalationPolicy(BaseModel):
     @model_validator(mode="after")
     def _ordered(self) -> EscalationPolicy:
         delays = [stage.delay_seconds for stage in self.stages]
-        if any(later <= earlier for earlier, later in zip(delays, delays[1:], strict=False)):
+        if any(later <= earlier for earlier, later in itertools.pairwise(delays)):
             msg = "stage delays must strictly increase"
             raise ValueError(msg)
         if self.auto_close_minutes * 60 <= delays[-1]:

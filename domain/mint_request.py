@@ -105,7 +105,7 @@ class MintRequest(BaseModel):
 
     @property
     def track_number(self) -> str:
-        """The short number under which clients follow the request; derived from the id, unique in the database."""
+        """The short number under which clients follow the request, derived from its id."""
         hashed = hashlib.sha256(f"track:{self.id}".encode()).digest()
         return "MK-" + base64.b32encode(hashed).decode()[:10]
 
