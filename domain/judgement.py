@@ -1,0 +1,88 @@
+"""Who may decide: the one place where a verified decision is accepted or refused."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from domain.approvals import RESOLUTIONS, Decision, RefusalReason, Verdict
+from domain.errors import DecisionRefused
+from domain.mint_request import MintStatus
+from domain.records import RequestRecord, Signer
+
+_ENDED = "the request is {status} already; it can't change any more"
+
+
+def judge(
+    decision: Decision, expected: frozenset[Verdict], record: RequestRecord, signer: Signer, now: datetime
+) -> None:
+    """Raise DecisionRefused unless this decision may take effect at workflow time `now`.
+
+    The signature is taken as verified against `signer`'s keys. `expected` are the verdicts that the
+    message's name allows, so that an approval can't travel as a cancel. Order: identity of the
+    request, state and deadline, then the person.
+    """
+    request = record.request
+    if decision.verdict not in expected:
+        raise _refuse(
+            "the decision says something else than the message it came with", RefusalReason.WRONG_VERDICT
+        )
+    if decision.request_id != request.id or decision.request_digest != request.digest():
+        raise _refuse(
+            "the decision was signed for another request or other content", RefusalReason.WRONG_REQUEST
+        )
+    if not signer.active:
+        raise _refuse(f"{signer.name} is not active", RefusalReason.INACTIVE_APPROVER)
+    if decision.verdict in RESOLUTIONS:
+        _judge_resolution(decision, record, signer)
+        return
+    _judge_open(record, now)
+    if decision.verdict is Verdict.CANCEL:
+        _judge_cancel(record, signer)
+    else:
+        _judge_approver(decision, record, signer)
+
+
+def _judge_open(record: RequestRecord, now: datetime) -> None:
+    if record.status is not MintStatus.PENDING:
+        raise _refuse(_ENDED.format(status=record.status), RefusalReason.NOT_OPEN)
+    if now >= record.expires_at:
+        raise _refuse("the request's time is over: re-submit it", RefusalReason.EXPIRED)
+
+
+def _judge_cancel(record: RequestRecord, signer: Signer) -> None:
+    if signer.name != record.request.requester and "admin" not in signer.roles:
+        raise _refuse("only the requester or an admin may cancel", RefusalReason.NOT_ENTITLED)
+
+
+def _judge_approver(decision: Decision, record: RequestRecord, signer: Signer) -> None:
+    if signer.name == record.request.requester:
+        raise _refuse(
+            "four eyes: the requester can't decide on their own request", RefusalReason.SELF_APPROVAL
+        )
+    if "approver" not in signer.roles or signer.tier is None:
+        raise _refuse(f"{signer.name} is not an approver", RefusalReason.UNKNOWN_APPROVER)
+    if not record.rule.may_decide(signer.tier, record.granted_tiers):
+        eligible = ", ".join(map(str, record.rule.eligible_tiers(record.granted_tiers)))
+        raise _refuse(
+            f"tier {signer.tier} may not decide yet; now it is tier {eligible}",
+            RefusalReason.TIER_NOT_ELIGIBLE,
+        )
+    if any(approval.approver == signer.name for approval in record.approvals):
+        raise _refuse(f"{signer.name} has approved already", RefusalReason.ALREADY_DECIDED)
+    if decision.verdict is Verdict.REJECT and not decision.reason.strip():
+        raise _refuse("a rejection needs a reason", RefusalReason.REASON_MISSING)
+
+
+def _judge_resolution(decision: Decision, record: RequestRecord, signer: Signer) -> None:
+    if record.status is not MintStatus.ANOMALY:
+        raise _refuse("only a request in ANOMALY can be resolved by hand", RefusalReason.NOT_OPEN)
+    if "admin" not in signer.roles:
+        raise _refuse("only an admin may resolve an anomaly", RefusalReason.NOT_ENTITLED)
+    if signer.name == record.request.requester:
+        raise _refuse("four eyes: the requester can't resolve their own request", RefusalReason.SELF_APPROVAL)
+    if not decision.reason.strip():
+        raise _refuse("resolving an anomaly needs a reason", RefusalReason.REASON_MISSING)
+
+
+def _refuse(message: str, reason: RefusalReason) -> DecisionRefused:
+    return DecisionRefused(message, reason)

@@ -1,0 +1,118 @@
+"""What the database remembers, as plain types: the only shapes in which its rows travel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from domain.approvals import ActorRole, Approval, ApprovalRule, Tally, tally
+from domain.escalation import EscalationPolicy
+from domain.mint_request import MintRequest, MintStatus
+from domain.submission import Submission, SubmissionResult
+
+_frozen = ConfigDict(frozen=True)
+
+
+class RequestRecord(BaseModel):
+    """A mint request as the database stands: content, pinned policy and rule, and how far it has come."""
+
+    model_config = _frozen
+
+    request: MintRequest
+    policy: EscalationPolicy
+    rule: ApprovalRule
+    sla_scale: int = 1
+    status: MintStatus
+    version: int
+    created_at: AwareDatetime
+    expires_at: AwareDatetime
+    approvals: tuple[Approval, ...] = ()
+    granted_tiers: tuple[int, ...] = ()
+    next_stage: int = 0
+    escalation_level: int = 0
+    """How many stages after the first notice have run."""
+    assignee: str | None = None
+    last_activity_at: AwareDatetime
+    decided_at: AwareDatetime | None = None
+    ended_at: AwareDatetime | None = None
+    reason: str = ""
+    """Why it ended as it did, in plain words."""
+    submission: Submission | None = None
+    result: SubmissionResult | None = None
+    resubmitted_as: str | None = None
+
+    @property
+    def missing(self) -> Tally:
+        """What the rule still lacks."""
+        return tally(self.rule, self.approvals)
+
+
+class Signer(BaseModel):
+    """A user as the decision check sees one."""
+
+    model_config = _frozen
+
+    tenant: str
+    name: str
+    active: bool
+    roles: frozenset[ActorRole]
+    tier: int | None
+    public_keys: tuple[bytes, ...]
+    """Raw Ed25519 keys that are registered and not revoked."""
+
+
+class AuditEvent(BaseModel):
+    """One link of a tenant's audit chain.
+
+    `hash` = SHA-256 over the previous hash (32 bytes) followed by the UTF-8 bytes of `body`, which is
+    canonical JSON (RFC 8785) and carries everything else, `seq` included.
+    """
+
+    model_config = _frozen
+
+    tenant: str
+    seq: int
+    prev_hash: str
+    hash: str
+    body: str
+
+
+class DeliveryState(StrEnum):
+    """How far a delivery has come."""
+
+    PENDING = "pending"
+    SENDING = "sending"
+    ACCEPTED = "accepted"
+    FAILED = "failed"
+    AMBIGUOUS = "ambiguous"
+    DEAD = "dead"
+    SKIPPED = "skipped"
+
+
+class DeliveryJob(BaseModel):
+    """One message to one recipient over one channel, claimed for sending."""
+
+    model_config = _frozen
+
+    id: str
+    tenant: str
+    request_id: str
+    kind: str
+    """Event kind: `opened`, `reminder`, `escalation`, `stalled`, `confirmed` …"""
+    channel: str
+    channel_kind: str
+    target: str
+    recipient: str
+    time_zone: str
+    attempt: int
+    """Counts from 1."""
+    max_attempts: int
+    backoff_seconds: int
+    due_at: AwareDatetime
+    facts: Mapping[str, Any] = Field(default_factory=dict)
+    """What the template needs, as it was when the row was written."""
+    request_status: MintStatus
+    """As it is now: a stage's message is skipped when the request has left PENDING."""
