@@ -1,0 +1,189 @@
+"""What travels between the workflow and its activities: names, arguments, answers.
+
+Kept small: every answer is written into the request's Temporal history.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from domain.approvals import Approval, ApprovalRule, DecisionOutcome, SignedDecision, Verdict
+from domain.escalation import EscalationPolicy
+from domain.mint_request import MintRequest, MintStatus
+from domain.records import RequestRecord
+
+OPEN: Final = "open_request"
+DECIDE: Final = "decide"
+RUN_STAGE: Final = "run_stage"
+EXPIRE: Final = "expire"
+ASSIGN: Final = "assign"
+COMMENT: Final = "comment"
+SUBMIT: Final = "submit"
+SETTLE: Final = "settle"
+
+MINT_QUEUE: Final = "mint"
+STELLAR_QUEUE: Final = "stellar"
+NOTIFICATIONS_QUEUE: Final = "notifications"
+MAINTENANCE_QUEUE: Final = "maintenance"
+UPLOADS_QUEUE: Final = "uploads"
+QUEUES: Final = (MINT_QUEUE, STELLAR_QUEUE, NOTIFICATIONS_QUEUE, MAINTENANCE_QUEUE, UPLOADS_QUEUE)
+
+_frozen = ConfigDict(frozen=True)
+
+
+class MintOrder(BaseModel):
+    """Input of the workflow: the request, with the policy and rule pinned, so that its history says it all."""
+
+    model_config = _frozen
+
+    request: MintRequest
+    policy: EscalationPolicy
+    rule: ApprovalRule
+    sla_scale: int = 1
+    created_at: AwareDatetime | None = None
+    """Set when a lost workflow is started again; otherwise the workflow's own start time counts."""
+
+
+class Standing(BaseModel):
+    """How far a request has come, as an activity answers it to the workflow."""
+
+    model_config = _frozen
+
+    status: MintStatus
+    approvals: tuple[Approval, ...] = ()
+    granted_tiers: tuple[int, ...] = ()
+    next_stage: int = 0
+    escalation_level: int = 0
+    assignee: str | None = None
+    last_activity_at: AwareDatetime
+    reason: str = ""
+
+    @classmethod
+    def of(cls, record: RequestRecord) -> Standing:
+        """Cut a record down to what the workflow needs."""
+        return cls.model_validate(record.model_dump(include=set(cls.model_fields)))
+
+
+class OpenStep(BaseModel):
+    """Write the request as PENDING, or find how far it has come already."""
+
+    model_config = _frozen
+
+    order: MintOrder
+    created_at: AwareDatetime
+    expires_at: AwareDatetime
+    run_id: str
+
+
+class DecideStep(BaseModel):
+    """Verify a signed decision and let it take effect, or record why not."""
+
+    model_config = _frozen
+
+    request_id: str
+    tenant: str
+    signed: SignedDecision
+    expected: tuple[Verdict, ...]
+    """What the message's name allows: an approval must not travel as a cancel."""
+    at: AwareDatetime
+    """Workflow time at which the decision is processed; the deadline is judged against it."""
+
+
+class DecideAnswer(BaseModel):
+    """The outcome for the sender, and the request as it stands now."""
+
+    model_config = _frozen
+
+    outcome: DecisionOutcome
+    standing: Standing
+
+
+class StageStep(BaseModel):
+    """Run one stage: notify its channels, grant its tier."""
+
+    model_config = _frozen
+
+    request_id: str
+    stage: int
+    due_at: AwareDatetime
+    at: AwareDatetime
+
+
+class ExpireStep(BaseModel):
+    """Close a request whose time is over."""
+
+    model_config = _frozen
+
+    request_id: str
+    at: AwareDatetime
+
+
+class AssignStep(BaseModel):
+    """Claim (`assignee` is the actor), assign, or release (`assignee` is None)."""
+
+    model_config = _frozen
+
+    request_id: str
+    verb: str
+    assignee: str | None
+    actor: str
+    at: AwareDatetime
+    step: str
+
+
+class CommentStep(BaseModel):
+    """Add a comment."""
+
+    model_config = _frozen
+
+    request_id: str
+    author: str
+    text: str
+    comment_id: str
+    at: AwareDatetime
+
+
+class SubmitStep(BaseModel):
+    """Pre-check, reserve, sign once, store, send: each only if not done before."""
+
+    model_config = _frozen
+
+    request_id: str
+
+
+class SubmitAnswer(BaseModel):
+    """SUBMITTING with the stored envelope's identity, or FAILED before anything was signed."""
+
+    model_config = _frozen
+
+    status: MintStatus
+    reason: str = ""
+    hash: str = ""
+    channel: str = ""
+    sequence: int = 0
+    max_time: int = 0
+
+
+class RequestView(BaseModel):
+    """Answer of the query `view`: the request as its workflow sees it."""
+
+    model_config = _frozen
+
+    id: str
+    track_number: str
+    summary: str
+    status: MintStatus
+    digest: str
+    approvals: tuple[Approval, ...]
+    missing_approvals: int
+    missing_tier: int | None
+    eligible_tiers: tuple[int, ...]
+    escalation_level: int
+    assignee: str | None
+    created_at: AwareDatetime
+    expires_at: AwareDatetime
+    next_timer: dict[str, Any] | None
+    submission: SubmitAnswer | None
+    reason: str
