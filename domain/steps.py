@@ -34,7 +34,7 @@ _frozen = ConfigDict(frozen=True)
 
 
 class MintOrder(BaseModel):
-    """Input of the workflow: the request, with the policy and rule pinned, so that its history says it all."""
+    """Input of the workflow: the request with its policy and rule pinned, so that history says it all."""
 
     model_config = _frozen
 

@@ -1,0 +1,52 @@
+"""Configuration, read once from the environment (prefix `MINTKEEPER_`).
+
+Temporal's own connection settings come from Temporal's environment configuration, not from here.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+TESTNET_PASSPHRASE = "Test SDF Network ; September 2015"  # noqa: S105 - a public constant of the network
+PUBLIC_PASSPHRASE = "Public Global Stellar Network ; September 2015"  # noqa: S105 - likewise
+
+
+class Settings(BaseSettings):
+    """Every setting of the product; `.env.example` lists them all."""
+
+    model_config = SettingsConfigDict(env_prefix="MINTKEEPER_", extra="ignore")
+
+    database_url: str = ""
+    horizon_url: str = ""
+    network_passphrase: str = ""
+    issuer_signer: str = ""
+    channel_signer: str = ""
+    """Signer URLs separated by commas, one a channel account; empty: the issuer is the only channel."""
+    allow_env_signer_on_public: bool = False
+    authority_key: str = ""
+    submission_window_seconds: int = Field(default=120, ge=5, le=3600)
+    max_fee_stroops: int = Field(default=100_000, ge=100)
+    slack_bot_token: str = ""
+    slack_signing_secret: str = ""
+    slack_base_url: str = ""
+    sendgrid_api_key: str = ""
+    sendgrid_host: str = ""
+    email_from: str = ""
+    telegram_bot_token: str = ""
+    telegram_chat_id: str = ""
+    telegram_base_url: str = ""
+    pagerduty_routing_key: str = ""
+    pagerduty_base_url: str = ""
+    public_url: str = ""
+    temporal_ui_url: str = ""
+    session_secret: str = ""
+    sla_scale: int = Field(default=1, ge=1, le=100_000)
+    retention_days: int = Field(default=90, ge=1)
+
+    @cached_property
+    def channel_signers(self) -> list[str]:
+        """The channel accounts' signer URLs."""
+        return [url.strip() for url in self.channel_signer.split(",") if url.strip()]
