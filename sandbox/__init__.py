@@ -1,0 +1,1 @@
+"""Development stand-ins: what the demo and the tests talk to instead of the outside world."""

@@ -1,0 +1,48 @@
+"""The page for people: what was sent, newest first, refreshed by the browser; no script, no other host."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+from sandbox.providers.messages import Received
+
+REFRESH_SECONDS = 3
+
+# The style is a file of this very server, so that the page needs no inline exception.
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'",
+    "Cache-Control": "no-store",
+}
+
+STYLE = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
+
+NAMES = {"slack": "Slack", "sendgrid": "SendGrid", "telegram": "Telegram", "pagerduty": "PagerDuty"}
+
+
+def page(total: int, newest: Sequence[Received]) -> str:
+    """The whole page; `newest` in the order in which to show it."""
+    shown = f"{total} received" if total == len(newest) else f"{total} received, the last {len(newest)} shown"
+    articles = "".join(map(_article, newest)) or "<p>Nothing yet. Messages appear here as they are sent.</p>"
+    return (
+        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="refresh" content="{REFRESH_SECONDS}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<title>Provider console</title><link rel="icon" href="data:,">'
+        '<link rel="stylesheet" href="/style.css"></head><body>'
+        "<h1>Provider console</h1>"
+        f'<p class="soft">Stands in for Slack, SendGrid, Telegram and PagerDuty on this machine. {shown}.</p>'
+        f"<main>{articles}</main></body></html>"
+    )
+
+
+def _article(message: Received) -> str:
+    edited = " · edits an earlier message" if message.updates else ""
+    time = escape(message.at[:19].replace("T", " "))
+    return (
+        f'<article><header><span class="tag {escape(message.provider)}">{NAMES[message.provider]}</span>'
+        f"<span>to <b>{escape(message.to)}</b>{edited}</span>"
+        f'<time datetime="{escape(message.at)}">{time} UTC</time></header>'
+        f"<h2>{escape(message.subject)}</h2><pre>{escape(message.text)}</pre></article>"
+    )

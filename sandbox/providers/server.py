@@ -1,0 +1,168 @@
+"""The HTTP side of the provider console: providers below their prefixes, the record, the faults, the page."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+
+from aiohttp import web
+
+from domain.errors import Unavailable
+from sandbox.providers.faults import BadFault, Faults, parse_fault
+from sandbox.providers.messages import Messages
+from sandbox.providers.page import HEADERS, STYLE, page
+from sandbox.providers.pagerduty import PagerDuty
+from sandbox.providers.sendgrid import SendGrid
+from sandbox.providers.slack import Slack
+from sandbox.providers.telegram import Telegram
+from sandbox.providers.vendor import Answer, Call, JsonObject, Vendor
+
+HOST = "127.0.0.1"
+SHOWN_ON_PAGE = 200
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Providers:
+    """The four providers, what they received, and the faults that wait for their callers."""
+
+    def __init__(self) -> None:
+        self._messages = Messages()
+        self._faults = Faults()
+        self._vendors: tuple[Vendor, ...] = (Slack(), SendGrid(), Telegram(), PagerDuty())
+
+    def app(self) -> web.Application:
+        """The application with all routes."""
+        app = web.Application()
+        for vendor in self._vendors:
+            app.router.add_post(f"/{vendor.name}/{{path:.+}}", self._calls_of(vendor))
+        app.router.add_get("/", self._show_page)
+        app.router.add_get("/style.css", self._show_style)
+        app.router.add_get("/messages", self._list_messages)
+        app.router.add_delete("/messages", self._clear_messages)
+        app.router.add_get("/faults", self._list_faults)
+        app.router.add_post("/faults", self._add_fault)
+        app.router.add_delete("/faults", self._clear_faults)
+        return app
+
+    def _calls_of(self, vendor: Vendor) -> Handler:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            call = await _read_call(request)
+            fault = self._faults.take(vendor.name)
+            match fault.kind if fault else "":
+                case "429" if fault:
+                    return _response(vendor.too_many(fault.retry_after))
+                case "500":
+                    return _response(vendor.broken())
+                case "slow" if fault:
+                    await asyncio.sleep(fault.seconds)
+                case "drop" if fault and not fault.after_accept:
+                    return _hang_up(request)
+            answer = vendor.answer(call)
+            if answer.message:
+                self._messages.add(vendor.name, answer.message)
+            return _hang_up(request) if fault and fault.kind == "drop" else _response(answer)
+
+        return handle
+
+    async def _show_page(self, _: web.Request) -> web.Response:
+        text = page(len(self._messages), self._messages.newest(SHOWN_ON_PAGE))
+        return web.Response(text=text, content_type="text/html", headers=HEADERS)
+
+    async def _show_style(self, _: web.Request) -> web.Response:
+        return web.Response(text=STYLE, content_type="text/css")
+
+    async def _list_messages(self, _: web.Request) -> web.Response:
+        return web.json_response([asdict(message) for message in self._messages])
+
+    async def _clear_messages(self, _: web.Request) -> web.Response:
+        return web.json_response({"deleted": self._messages.clear()})
+
+    async def _list_faults(self, _: web.Request) -> web.Response:
+        return web.json_response(self._faults.listed())
+
+    async def _add_fault(self, request: web.Request) -> web.Response:
+        try:
+            fault = parse_fault(json.loads(await request.read()))
+        except BadFault as problem:
+            return _bad_input(str(problem))
+        except ValueError:
+            return _bad_input("the body is not JSON")
+        self._faults.add(fault)
+        return web.json_response(asdict(fault), status=201)
+
+    async def _clear_faults(self, _: web.Request) -> web.Response:
+        return web.json_response({"deleted": self._faults.clear()})
+
+
+@asynccontextmanager
+async def running_providers(port: int = 0) -> AsyncIterator[str]:
+    """The console on 127.0.0.1 while the block runs; gives its base URL; port 0 takes a free one.
+
+    Raises Unavailable when the port is taken.
+    """
+    runner = web.AppRunner(Providers().app(), access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        await _listen(runner, port)
+        yield f"http://{HOST}:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+async def serve(port: int, on_ready: Callable[[str], None], stop: asyncio.Event) -> None:
+    """Serve until `stop` is set; `on_ready` gets the base URL. Raises Unavailable when the port is taken."""
+    async with running_providers(port) as url:
+        on_ready(url)
+        await stop.wait()
+
+
+async def _listen(runner: web.AppRunner, port: int) -> None:
+    try:
+        await web.TCPSite(runner, HOST, port).start()
+    except OSError as problem:
+        raise Unavailable(
+            f"the provider console cannot listen on port {port} of {HOST}: choose another --port"
+        ) from problem
+
+
+async def _read_call(request: web.Request) -> Call:
+    scheme, _, credential = request.headers.get("Authorization", "").partition(" ")
+    token = credential if scheme.lower() == "bearer" else ""
+    body = await _read_body(request)
+    return Call(request.match_info["path"], token or str(body.get("token", "")), body)
+
+
+async def _read_body(request: web.Request) -> JsonObject:
+    """JSON or a form; what can't be read is empty, and the provider then names the missing fields."""
+    if request.content_type in ("application/x-www-form-urlencoded", "multipart/form-data"):
+        return {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
+    try:
+        body = json.loads(await request.read() or b"{}")
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _response(answer: Answer) -> web.Response:
+    if isinstance(answer.body, str):
+        return web.Response(
+            status=answer.status, headers=answer.headers, text=answer.body, content_type="text/html"
+        )
+    if answer.body is None:
+        return web.Response(status=answer.status, headers=answer.headers)
+    return web.json_response(answer.body, status=answer.status, headers=answer.headers)
+
+
+def _hang_up(request: web.Request) -> web.Response:
+    """Close the connection; the response is never written, for nobody listens any more."""
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response()
+
+
+def _bad_input(message: str) -> web.Response:
+    return web.json_response({"error": {"code": "invalid_input", "message": message}}, status=400)
