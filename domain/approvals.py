@@ -12,7 +12,7 @@ from pydantic.alias_generators import to_camel
 from domain.amounts import MAX_STROOPS, Asset
 from domain.dsse import Envelope
 from domain.errors import InvalidInput, Refused
-from domain.mint_request import MAX_REASON
+from domain.text import PlainText, UserName
 
 DECISION_TYPE = "application/vnd.mintkeeper.decision+json"
 """DSSE payload type of a decision."""
@@ -53,6 +53,7 @@ class RefusalReason(StrEnum):
     WRONG_REQUEST = "wrong_request"
     WRONG_VERDICT = "wrong_verdict"
     REASON_MISSING = "reason_missing"
+    INTERNAL = "internal"
     NOT_OPEN = "not_open"
     EXPIRED = "expired"
     DAILY_CAP = "daily_cap"
@@ -67,8 +68,8 @@ class Decision(BaseModel):
     request_id: str
     request_digest: str
     verdict: Verdict
-    approver: str
-    reason: Annotated[str, Field(max_length=MAX_REASON)] = ""
+    approver: UserName
+    reason: PlainText = ""
     issued_at: AwareDatetime
 
     @classmethod

@@ -13,9 +13,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from domain.amounts import Asset, Stroops, format_amount
 from domain.errors import TransitionRefused
-
-MAX_REASON = 2000
-"""Characters in the reason of a decision, a comment or a memo text."""
+from domain.text import PlainText, UserName
 
 
 class MintStatus(StrEnum):
@@ -74,8 +72,8 @@ class MintRequest(BaseModel):
     amount: Stroops
     destination: str
     topic: str
-    requester: str
-    memo: Annotated[str, Field(max_length=MAX_REASON)] = ""
+    requester: UserName
+    memo: PlainText = ""
     resubmission_of: str | None = None
     ledger_deadline: AwareDatetime | None = None
     """If set, no transaction of this request may land after it (its time bound never goes beyond)."""

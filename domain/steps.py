@@ -5,14 +5,15 @@ Kept small: every answer is written into the request's Temporal history.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from domain.approvals import Approval, ApprovalRule, DecisionOutcome, SignedDecision, Verdict
+from domain.approvals import Approval, ApprovalRule, DecisionOutcome, RefusalReason, Verdict
 from domain.escalation import EscalationPolicy
 from domain.mint_request import MintRequest, MintStatus
 from domain.records import RequestRecord
+from domain.text import PlainText, UserName
 
 OPEN: Final = "open_request"
 DECIDE: Final = "decide"
@@ -84,9 +85,12 @@ class DecideStep(BaseModel):
 
     request_id: str
     tenant: str
-    signed: SignedDecision
+    signed: Any
+    """As it came, in whatever shape: a `SignedDecision` if the sender was honest."""
     expected: tuple[Verdict, ...]
     """What the message's name allows: an approval must not travel as a cancel."""
+    closed: RefusalReason | None = None
+    """Set when the workflow itself refuses (over, or too late): then it is only recorded."""
     at: AwareDatetime
     """Workflow time at which the decision is processed; the deadline is judged against it."""
 
@@ -143,6 +147,38 @@ class CommentStep(BaseModel):
     text: str
     comment_id: str
     at: AwareDatetime
+
+
+class AssignMessage(BaseModel):
+    """Argument of the updates `claim`, `release` and `assign`: who, by whom."""
+
+    model_config = _frozen
+
+    actor: UserName
+    assignee: UserName | None = None
+    message_id: Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class CommentMessage(BaseModel):
+    """Argument of the signal `comment`."""
+
+    model_config = _frozen
+
+    author: UserName
+    text: PlainText
+    comment_id: Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class MintResult(BaseModel):
+    """How a request ended: the result of its workflow."""
+
+    model_config = _frozen
+
+    id: str
+    status: MintStatus
+    reason: str = ""
+    hash: str = ""
+    ledger: int | None = None
 
 
 class SubmitStep(BaseModel):
