@@ -1,0 +1,1 @@
+"""Orchestration only; reads as the business process."""

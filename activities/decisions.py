@@ -1,0 +1,184 @@
+"""The activity that verifies a signed decision and lets it take effect, or records why not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from pydantic import ValidationError
+from temporalio import activity
+
+from db import reads
+from db.session import Database, Transaction
+from db.writes import decisions
+from domain import dsse, steps
+from domain.approvals import (
+    DECISION_TYPE,
+    Approval,
+    Decision,
+    DecisionOutcome,
+    RefusalReason,
+    SignedDecision,
+    Verdict,
+    tally,
+)
+from domain.errors import DecisionRefused, InvalidInput
+from domain.judgement import judge
+from domain.mint_request import MintStatus
+from domain.records import RequestRecord, Signer
+from domain.steps import DecideAnswer, DecideStep, Standing
+
+_ENDS_IN = {
+    Verdict.REJECT: MintStatus.REJECTED,
+    Verdict.CANCEL: MintStatus.CANCELLED,
+    Verdict.CONFIRMED: MintStatus.CONFIRMED,
+    Verdict.FAILED: MintStatus.FAILED,
+    Verdict.TIMEOUT_FAILED: MintStatus.TIMEOUT_FAILED,
+}
+
+_CLOSED = {
+    RefusalReason.NOT_OPEN: "the request is {status} already; it can't change any more",
+    RefusalReason.EXPIRED: "the decision came after the request's time was over: re-submit it",
+}
+
+
+class DecisionActivities:
+    """Verification is an activity, so that its result is recorded in history."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @activity.defn(name=steps.DECIDE)
+    async def decide(self, step: DecideStep) -> DecideAnswer:
+        """Judge one signed decision in one transaction; a refusal is an answer and an audit event."""
+        try:
+            return await self._take_effect(step)
+        except DecisionRefused as refusal:
+            return await self._refuse(step, refusal)
+
+    async def _take_effect(self, step: DecideStep) -> DecideAnswer:
+        async with self._database.transaction() as tx:
+            record = await reads.lock_request(tx, step.request_id)
+            envelope = _read_envelope(step.signed)
+            decision, signer = await _verify(tx, step.tenant, envelope)
+            earlier = await decisions.outcome_of_step(tx, step.request_id, f"decision:{decision.decision_id}")
+            if earlier is not None:
+                return _answer(record, decision, earlier=True)
+            if step.closed is not None:
+                raise DecisionRefused(_CLOSED[step.closed].format(status=record.status), step.closed)
+            judge(decision, frozenset(step.expected), record, signer, step.at)
+            record = await _record(tx, record, decision, signer, envelope, step)
+            return _answer(record, decision)
+
+    async def _refuse(self, step: DecideStep, refusal: DecisionRefused) -> DecideAnswer:
+        """In a transaction of its own: the refused one was rolled back."""
+        digest = _fingerprint(step.signed)
+        async with self._database.transaction() as tx:
+            await decisions.record_refusal(
+                tx,
+                tenant=step.tenant,
+                request_id=step.request_id,
+                step=f"refused:{refusal.reason}:{digest[:32]}",
+                reason=refusal.reason,
+                message=refusal.message,
+                actor_claimed=_claimed_approver(step.signed),
+                envelope_sha256=digest,
+                at=step.at,
+            )
+            record = await reads.lock_request(tx, step.request_id)
+        outcome = DecisionOutcome(
+            accepted=False,
+            status=record.status,
+            reason=RefusalReason(refusal.reason),
+            message=refusal.message,
+            missing=record.missing.missing,
+            missing_tier=record.missing.missing_tier,
+        )
+        return DecideAnswer(outcome=outcome, standing=Standing.of(record))
+
+
+def _read_envelope(signed: Any) -> SignedDecision:
+    try:
+        return SignedDecision.model_validate(signed)
+    except ValidationError as error:
+        raise DecisionRefused(
+            "this is not a signed decision (a DSSE envelope)", RefusalReason.MALFORMED
+        ) from error
+
+
+async def _verify(tx: Transaction, tenant: str, envelope: SignedDecision) -> tuple[Decision, Signer]:
+    """Find whose keys to try, verify, and only then read what the verified bytes say."""
+    try:
+        claimed = Decision.parse(dsse.unverified_payload(envelope)).approver
+    except (InvalidInput, dsse.EnvelopeRefused) as error:
+        raise DecisionRefused(error.message, RefusalReason.MALFORMED) from error
+    signer = await reads.signer(tx, tenant, claimed)
+    if signer is None:
+        raise DecisionRefused(
+            f"nobody called {claimed} is registered in tenant {tenant}", RefusalReason.UNKNOWN_APPROVER
+        )
+    try:
+        payload = dsse.verify(envelope, DECISION_TYPE, signer.public_keys)
+    except dsse.EnvelopeRefused as error:
+        raise DecisionRefused(error.message, RefusalReason.BAD_SIGNATURE) from error
+    return Decision.parse(payload), signer
+
+
+async def _record(
+    tx: Transaction,
+    record: RequestRecord,
+    decision: Decision,
+    signer: Signer,
+    envelope: SignedDecision,
+    step: DecideStep,
+) -> RequestRecord:
+    stored = envelope.model_dump(mode="json", by_alias=True)
+    if decision.verdict is not Verdict.APPROVE:
+        return await decisions.record_verdict(
+            tx, record=record, decision=decision, envelope=stored, to=_ENDS_IN[decision.verdict], at=step.at
+        )
+    approval = Approval(
+        decision_id=decision.decision_id,
+        approver=signer.name,
+        tier=signer.tier or record.rule.min_tier,
+        reason=decision.reason,
+        at=step.at,
+    )
+    return await decisions.record_approval(
+        tx,
+        record=record,
+        approval=approval,
+        envelope=stored,
+        satisfied=tally(record.rule, (*record.approvals, approval)).satisfied,
+        at=step.at,
+    )
+
+
+def _answer(record: RequestRecord, decision: Decision, *, earlier: bool = False) -> DecideAnswer:
+    missing = record.missing
+    if record.status is MintStatus.PENDING:
+        message = f"accepted; still awaited: {missing.text()}"
+    else:
+        message = f"accepted; the request is {record.status}"
+    outcome = DecisionOutcome(
+        accepted=True,
+        verdict=decision.verdict,
+        status=record.status,
+        message=f"{message} (this decision was recorded before)" if earlier else message,
+        missing=missing.missing if record.status is MintStatus.PENDING else 0,
+        missing_tier=missing.missing_tier if record.status is MintStatus.PENDING else None,
+    )
+    return DecideAnswer(outcome=outcome, standing=Standing.of(record))
+
+
+def _fingerprint(signed: Any) -> str:
+    return hashlib.sha256(json.dumps(signed, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _claimed_approver(signed: Any) -> str:
+    """Who the sender says they are, for the audit event; nothing is decided by it."""
+    try:
+        return Decision.parse(dsse.unverified_payload(SignedDecision.model_validate(signed))).approver
+    except (ValidationError, InvalidInput, dsse.EnvelopeRefused):
+        return "unknown"

@@ -1,0 +1,99 @@
+"""Activities that write a request's steps into the database: open, stage, expiry, assignment, comment."""
+
+from __future__ import annotations
+
+from temporalio import activity
+
+from db import reads
+from db.session import Database
+from db.writes import requests
+from domain import steps
+from domain.mint_request import MintStatus
+from domain.steps import AssignStep, CommentStep, ExpireStep, OpenStep, StageStep, Standing
+
+
+class RequestActivities:
+    """One transaction a step: state, audit event and outbox rows together."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @activity.defn(name=steps.OPEN)
+    async def open_request(self, step: OpenStep) -> Standing:
+        """Write the request as PENDING, or find how far it has come.
+
+        Raises NotFound, Refused or IdempotencyConflict when its terms are not the published ones.
+        """
+        order = step.order
+        async with self._database.transaction() as tx:
+            record = await requests.open_request(
+                tx,
+                request=order.request,
+                policy=order.policy,
+                rule=order.rule,
+                sla_scale=order.sla_scale,
+                created_at=step.created_at,
+                expires_at=step.expires_at,
+                run_id=step.run_id,
+            )
+        return Standing.of(record)
+
+    @activity.defn(name=steps.RUN_STAGE)
+    async def run_stage(self, step: StageStep) -> Standing:
+        """Record a stage, grant its tier, write its deliveries."""
+        async with self._database.transaction() as tx:
+            record = await reads.lock_request(tx, step.request_id)
+            record = await requests.run_stage(
+                tx, record=record, stage=step.stage, due_at=step.due_at, at=step.at
+            )
+        return Standing.of(record)
+
+    @activity.defn(name=steps.EXPIRE)
+    async def expire(self, step: ExpireStep) -> Standing:
+        """Close the request as EXPIRED, if it is still PENDING."""
+        async with self._database.transaction() as tx:
+            record = await reads.lock_request(tx, step.request_id)
+            if record.status is MintStatus.PENDING:
+                record = await requests.change_status(
+                    tx,
+                    record=record,
+                    to=MintStatus.EXPIRED,
+                    step="expire",
+                    kind="request.expired",
+                    actor="clock",
+                    at=step.at,
+                    reason=f"no decision in time: {record.missing.text()} missing",
+                )
+        return Standing.of(record)
+
+    @activity.defn(name=steps.ASSIGN)
+    async def assign(self, step: AssignStep) -> Standing:
+        """Claim, release or assign. Raises Refused, NotFound."""
+        async with self._database.transaction() as tx:
+            record = await reads.lock_request(tx, step.request_id)
+            record = await requests.set_assignee(
+                tx,
+                record=record,
+                assignee=step.assignee,
+                actor=step.actor,
+                at=step.at,
+                step=step.step,
+                kind=f"request.{step.verb}",
+                only_if_unassigned=step.verb == "claim",
+            )
+        return Standing.of(record)
+
+    @activity.defn(name=steps.COMMENT)
+    async def comment(self, step: CommentStep) -> Standing:
+        """Add a comment by a known user. Raises NotFound."""
+        async with self._database.transaction() as tx:
+            record = await reads.lock_request(tx, step.request_id)
+            record = await requests.add_comment(
+                tx,
+                record=record,
+                author=step.author,
+                text=step.text,
+                at=step.at,
+                comment_id=step.comment_id,
+            )
+        return Standing.of(record)

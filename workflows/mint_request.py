@@ -1,0 +1,409 @@
+"""The life of a mint request, from PENDING to an end that never changes.
+
+`run` reads as the business process. The workflow is the only arbiter of the request's state; each
+step writes the database, its read model, by one activity. Signals and the update `decide` go
+through the same code, one at a time (`_turn`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError, ApplicationError
+
+with workflow.unsafe.imports_passed_through():
+    from pydantic import BaseModel, ValidationError
+
+    from domain import steps
+    from domain.approvals import RESOLUTIONS, DecisionOutcome, RefusalReason, Verdict, tally
+    from domain.escalation import Due, EscalationRun
+    from domain.mint_request import TERMINAL, MintStatus
+    from domain.steps import (
+        AssignMessage,
+        AssignStep,
+        CommentMessage,
+        CommentStep,
+        DecideAnswer,
+        DecideStep,
+        ExpireStep,
+        MintOrder,
+        MintResult,
+        OpenStep,
+        RequestView,
+        StageStep,
+        Standing,
+        SubmitAnswer,
+        SubmitStep,
+    )
+    from domain.submission import SubmissionResult
+    from workflows.visibility import current_details, status_attributes
+
+Answer = TypeVar("Answer", bound=BaseModel)
+
+_EVERY_VERDICT = tuple(Verdict)
+
+_DATABASE_RETRY = RetryPolicy(
+    initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=10)
+)
+"""A database that is down is waited for; what is refused for good is marked non-retryable by the activity."""
+
+_LEDGER_RETRY = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=10))
+"""Without end: only a ledger record, a proof or a failed pre-check ends a submission."""
+
+
+@workflow.defn(name="MintRequest")
+class MintRequestWorkflow:
+    """One mint request; its id is `mint-<request id>`."""
+
+    @workflow.init
+    def __init__(self, order: MintOrder) -> None:
+        # handlers may run before the first line of `run`, so all state is born here
+        self._order = order
+        self._request = order.request
+        self._created_at = order.created_at or workflow.info().workflow_start_time
+        self._run = EscalationRun(order.policy, self._created_at, order.sla_scale)
+        self._standing = Standing(status=MintStatus.PENDING, last_activity_at=self._created_at)
+        self._submission: SubmitAnswer | None = None
+        self._result: SubmissionResult | None = None
+        self._opened = False
+        self._turn = asyncio.Lock()
+
+    @workflow.run
+    async def run(self, order: MintOrder) -> MintResult:  # noqa: ARG002 - `__init__` keeps it
+        """See the request through; a cancel sent by Temporal itself ends nothing."""
+        life = asyncio.create_task(self._live())
+        while not life.done():
+            try:
+                await asyncio.shield(life)
+            except asyncio.CancelledError:
+                workflow.logger.warning(
+                    "ignored a workflow cancel: a request ends by 'mintkeeper cancel' only"
+                )
+        return life.result()
+
+    async def _live(self) -> MintResult:
+        await self._open()
+        await self._await_decision()
+        await self._submit()
+        await self._settle()
+        await self._await_resolution()
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return self._finish()
+
+    # ---- the steps of the process
+
+    async def _open(self) -> None:
+        """Write the request as PENDING; a workflow started again goes on where the database stands."""
+        step = OpenStep(
+            order=self._order,
+            created_at=self._created_at,
+            expires_at=self._run.expires_at,
+            run_id=workflow.info().run_id,
+        )
+        standing = await self._write(steps.OPEN, step, Standing)
+        self._run.touch(standing.last_activity_at)
+        self._run.next_stage = standing.next_stage
+        self._opened = True
+        self._take(standing)
+
+    async def _await_decision(self) -> None:
+        """Wait for a decision; meanwhile time runs the stages and, at last, the expiry."""
+        while self._standing.status is MintStatus.PENDING:
+            due = self._run.due_next()
+            left = due.at - workflow.now()
+            if left > timedelta(0):
+                self._describe(due)
+                try:
+                    await workflow.wait_condition(
+                        functools.partial(self._overtaken, due),
+                        timeout=left,
+                        timeout_summary=due.name,
+                    )
+                    continue
+                except TimeoutError:
+                    pass
+            await self._run_due(due)
+
+    def _overtaken(self, due: Due) -> bool:
+        return self._standing.status is not MintStatus.PENDING or self._run.due_next() != due
+
+    async def _run_due(self, due: Due) -> None:
+        async with self._turn:
+            # a decision that held the turn may have ended the wait, or moved the clock
+            if self._overtaken(due):
+                return
+            if due.stage is None:
+                expire = ExpireStep(request_id=self._request.id, at=workflow.now())
+                self._take(await self._write(steps.EXPIRE, expire, Standing, due.name))
+                return
+            stage = StageStep(request_id=self._request.id, stage=due.stage, due_at=due.at, at=workflow.now())
+            standing = await self._write(steps.RUN_STAGE, stage, Standing, due.name)
+            self._run.passed(due.stage)
+            self._take(standing)
+
+    async def _submit(self) -> None:
+        """From here on only the ledger decides: sign once, store, send."""
+        if self._standing.status not in (MintStatus.APPROVED, MintStatus.SUBMITTING):
+            return
+        answer = await workflow.execute_activity(
+            steps.SUBMIT,
+            SubmitStep(request_id=self._request.id),
+            result_type=SubmitAnswer,
+            task_queue=steps.STELLAR_QUEUE,
+            start_to_close_timeout=timedelta(minutes=2),
+            retry_policy=_LEDGER_RETRY,
+            summary="pre-check, sign once, send",
+        )
+        self._submission = answer
+        self._take(self._standing.model_copy(update={"status": answer.status, "reason": answer.reason}))
+
+    async def _settle(self) -> None:
+        """Find the payment in a closed ledger, or prove that it can never land."""
+        if self._standing.status is not MintStatus.SUBMITTING:
+            return
+        result = await workflow.execute_activity(
+            steps.SETTLE,
+            SubmitStep(request_id=self._request.id),
+            result_type=SubmissionResult,
+            task_queue=steps.STELLAR_QUEUE,
+            start_to_close_timeout=timedelta(minutes=10),
+            heartbeat_timeout=timedelta(seconds=30),
+            retry_policy=_LEDGER_RETRY,
+            summary="confirm on the ledger, or prove it never landed",
+        )
+        self._result = result
+        self._take(
+            self._standing.model_copy(update={"status": result.outcome.status, "reason": result.reason})
+        )
+
+    async def _await_resolution(self) -> None:
+        """An anomaly waits for an operator's signed resolution, however long that takes."""
+        await workflow.wait_condition(lambda: self._standing.status is not MintStatus.ANOMALY)
+
+    def _finish(self) -> MintResult:
+        return MintResult(
+            id=self._request.id,
+            status=self._standing.status,
+            reason=self._standing.reason,
+            hash=self._submission.hash if self._submission else "",
+            ledger=self._result.ledger if self._result else None,
+        )
+
+    # ---- messages
+
+    # any number of arguments of any shape: one that does not fit would otherwise fail the
+    # workflow task for ever, and everybody with access to the namespace could stop the clock
+    @workflow.signal
+    async def approve(self, *signed: Any) -> None:
+        """A signed approval; durable even while no worker runs."""
+        await self._decide(signed, (Verdict.APPROVE,))
+
+    @workflow.signal
+    async def reject(self, *signed: Any) -> None:
+        """A signed rejection, with a reason; one valid rejection ends the request."""
+        await self._decide(signed, (Verdict.REJECT,))
+
+    @workflow.signal
+    async def cancel(self, *signed: Any) -> None:
+        """A signed cancel by the requester or an admin."""
+        await self._decide(signed, (Verdict.CANCEL,))
+
+    @workflow.signal
+    async def resolve(self, *signed: Any) -> None:
+        """A signed resolution of an anomaly by an admin, with a reason."""
+        await self._decide(signed, tuple(RESOLUTIONS))
+
+    @workflow.update
+    async def decide(self, signed: Any) -> DecisionOutcome:
+        """The same as the signals, with an answer; update id = decision id."""
+        return await self._decide((signed,), _EVERY_VERDICT)
+
+    @decide.validator
+    def _decide_validator(self, signed: Any) -> None:  # noqa: ARG002 - the signature is the update's
+        if self._standing.status is MintStatus.PENDING and workflow.now() >= self._run.expires_at:
+            raise ApplicationError("the request's time is over: re-submit it", type="not_open")
+        if self._standing.status not in (MintStatus.PENDING, MintStatus.ANOMALY):
+            raise ApplicationError(f"the request is {self._standing.status} already", type="not_open")
+
+    @workflow.update
+    async def claim(self, message: AssignMessage) -> Standing:
+        """`actor` works on the request now; approves nothing."""
+        return await self._assign("claim", message.actor, message)
+
+    @workflow.update
+    async def release(self, message: AssignMessage) -> Standing:
+        """Nobody works on the request any more."""
+        return await self._assign("release", None, message)
+
+    @workflow.update
+    async def assign(self, message: AssignMessage) -> Standing:
+        """`actor` gives the request to `assignee`."""
+        return await self._assign("assign", message.assignee, message)
+
+    @claim.validator
+    def _claim_validator(self, message: AssignMessage) -> None:
+        self._assign_validator(message)
+
+    @release.validator
+    def _release_validator(self, message: AssignMessage) -> None:
+        self._assign_validator(message)
+
+    @assign.validator
+    def _assign_validator(self, message: AssignMessage) -> None:  # noqa: ARG002 - the signature is the update's
+        if self._standing.status in TERMINAL:
+            raise ApplicationError(f"the request is {self._standing.status} already", type="not_open")
+
+    @workflow.signal
+    async def comment(self, *messages: Any) -> None:
+        """A comment; counts as activity for the inactivity clock."""
+        try:
+            message = CommentMessage.model_validate(messages[0] if messages else None)
+        except ValidationError:
+            workflow.logger.warning("dropped a malformed comment")
+            return
+        async with self._in_turn():
+            step = CommentStep(request_id=self._request.id, at=workflow.now(), **message.model_dump())
+            try:
+                self._take(await self._write(steps.COMMENT, step, Standing))
+            except ActivityError as error:
+                workflow.logger.warning("refused a comment: %s", error.cause)
+                return
+            self._run.touch(step.at)
+
+    @workflow.query
+    def view(self) -> RequestView:
+        """The request as the workflow sees it."""
+        missing = tally(self._order.rule, self._standing.approvals)
+        pending = self._standing.status is MintStatus.PENDING
+        due = self._run.due_next()
+        return RequestView(
+            id=self._request.id,
+            track_number=self._request.track_number,
+            summary=self._request.summary,
+            status=self._standing.status,
+            digest=self._request.digest(),
+            approvals=self._standing.approvals,
+            missing_approvals=missing.missing if pending else 0,
+            missing_tier=missing.missing_tier if pending else None,
+            eligible_tiers=tuple(self._order.rule.eligible_tiers(self._standing.granted_tiers))
+            if pending
+            else (),
+            escalation_level=self._standing.escalation_level,
+            assignee=self._standing.assignee,
+            created_at=self._created_at,
+            expires_at=self._run.expires_at,
+            next_timer={"name": due.name, "due_at": due.at} if pending else None,
+            submission=self._submission,
+            reason=self._standing.reason,
+        )
+
+    # ---- how messages take effect
+
+    async def _decide(self, signed: tuple[Any, ...], expected: tuple[Verdict, ...]) -> DecisionOutcome:
+        async with self._in_turn():
+            # checked here, at processing time: a signal sent in time but read after the deadline is too late
+            now = workflow.now()
+            step = DecideStep(
+                request_id=self._request.id,
+                tenant=self._request.tenant,
+                signed=signed[0] if len(signed) == 1 else None,
+                expected=expected,
+                closed=self._why_closed(),
+                at=now,
+            )
+            try:
+                answer = await self._write(steps.DECIDE, step, DecideAnswer)
+            except ActivityError as error:
+                # a failure in a signal handler would fail the whole workflow
+                workflow.logger.error("a decision could not be processed: %s", error.cause)
+                return self._refused(str(error.cause))
+            if answer.outcome.accepted:
+                self._run.touch(now)
+            self._take(answer.standing)
+            return answer.outcome
+
+    def _why_closed(self) -> RefusalReason | None:
+        """Why no decision can take effect now, if so."""
+        if self._standing.status is MintStatus.ANOMALY:
+            return None
+        if self._standing.status is not MintStatus.PENDING:
+            return RefusalReason.NOT_OPEN
+        return RefusalReason.EXPIRED if workflow.now() >= self._run.expires_at else None
+
+    def _refused(self, message: str) -> DecisionOutcome:
+        return DecisionOutcome(
+            accepted=False, status=self._standing.status, reason=RefusalReason.INTERNAL, message=message
+        )
+
+    async def _assign(self, verb: str, assignee: str | None, message: AssignMessage) -> Standing:
+        async with self._in_turn():
+            step = AssignStep(
+                request_id=self._request.id,
+                verb=verb,
+                assignee=assignee,
+                actor=message.actor,
+                at=workflow.now(),
+                step=f"{verb}:{message.message_id}",
+            )
+            try:
+                standing = await self._write(steps.ASSIGN, step, Standing)
+            except ActivityError as error:
+                cause = error.cause
+                kind = cause.type if isinstance(cause, ApplicationError) else "internal"
+                raise ApplicationError(str(cause), type=kind) from error
+            self._run.touch(step.at)
+            self._take(standing)
+            return standing
+
+    def _in_turn(self) -> _Turn:
+        return _Turn(self._turn, lambda: self._opened)
+
+    # ---- plumbing
+
+    async def _write(
+        self, name: str, step: BaseModel, answer: type[Answer], summary: str | None = None
+    ) -> Answer:
+        """One transaction in the database: a local activity, since several cost one round trip."""
+        result: Answer = await workflow.execute_local_activity(
+            name,
+            step,
+            result_type=answer,
+            start_to_close_timeout=timedelta(seconds=30),
+            retry_policy=_DATABASE_RETRY,
+            summary=summary,
+        )
+        return result
+
+    def _take(self, standing: Standing) -> None:
+        """Adopt what a step has written, and show it where operators look."""
+        before, self._standing = self._standing, standing
+        changed = status_attributes(before, standing)
+        if changed:
+            workflow.upsert_search_attributes(changed)
+        self._describe(self._run.due_next() if standing.status is MintStatus.PENDING else None)
+
+    def _describe(self, due: Due | None) -> None:
+        workflow.set_current_details(
+            current_details(self._order, self._standing, due, self._run.expires_at, self._submission)
+        )
+
+
+class _Turn:
+    """One message at a time, and none before the request is written."""
+
+    def __init__(self, lock: asyncio.Lock, opened: Callable[[], bool]) -> None:
+        self._lock = lock
+        self._opened = opened
+
+    async def __aenter__(self) -> None:
+        await workflow.wait_condition(self._opened)
+        await self._lock.acquire()
+
+    async def __aexit__(self, *_: object) -> None:
+        self._lock.release()
