@@ -1,0 +1,1 @@
+"""Messages to people: rendering and the channels that carry them."""

@@ -1,0 +1,97 @@
+"""Slack through slack-sdk's Web client: Block Kit with a plain-text fallback."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+import aiohttp
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
+
+from activities.notifications.channels.base import (
+    TIME_LIMIT,
+    Accepted,
+    DeliveryAmbiguous,
+    DeliveryError,
+    DeliveryFailed,
+    DeliveryRefused,
+    Message,
+)
+from activities.notifications.channels.transport import network_errors, new_session, status_error
+
+BASE_URL = "https://slack.com/api/"
+
+# Slack's own words for these: "possible some aspect of the operation succeeded".
+UNCERTAIN_ERRORS = frozenset({"fatal_error", "internal_error"})
+PASSING_ERRORS = frozenset({"ratelimited", "rate_limited", "service_unavailable", "request_timeout"})
+
+
+class SlackChannel:
+    """Posts to channels given by id or name."""
+
+    kind = "slack"
+
+    def __init__(self, token: str, base_url: str = BASE_URL, time_limit: float = TIME_LIMIT) -> None:
+        # slack-sdk's retry handlers sleep inside the call; the workflow schedules retries instead.
+        self._client = AsyncWebClient(token, base_url, retry_handlers=[], logger=_quiet_logger())
+        # slack-sdk takes a proxy from the environment and ignores NO_PROXY; the session knows both.
+        self._client.proxy = None
+        self._time_limit = time_limit
+
+    async def send(self, message: Message) -> Accepted:
+        """Post one message; the provider's id is `channel:ts`, as `chat.update` needs both."""
+        if self._client.session is None:
+            self._client.session = new_session(self._time_limit)
+        with network_errors("Slack"):
+            response = await self._post(message)
+        return Accepted(f"{response['channel']}:{response['ts']}")
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._client.session is not None:
+            await self._client.session.close()
+
+    async def _post(self, message: Message) -> AsyncSlackResponse:
+        payload = {"delivery_id": message.delivery_id}
+        try:
+            return await self._client.chat_postMessage(
+                channel=message.target,
+                text=escape_mrkdwn(message.text),
+                blocks=[dict(block) for block in message.blocks or ()] or None,
+                metadata={"event_type": "mintkeeper_delivery", "event_payload": payload},
+                unfurl_links=False,
+                unfurl_media=False,
+            )
+        except SlackApiError as error:
+            raise _delivery_error(error.response) from None
+
+
+def escape_mrkdwn(text: str) -> str:
+    """Make `text` mean itself: no mention, link or entity can start without `<`, `>` or `&`.
+
+    Source: docs.slack.dev, "Formatting message text", escaping text.
+    """
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _quiet_logger() -> logging.Logger:
+    # slack-sdk logs whole messages at DEBUG; what we send to people does not belong into a log.
+    logger = logging.getLogger("mintkeeper.slack_sdk")
+    logger.setLevel(logging.WARNING)
+    return logger
+
+
+def _delivery_error(response: AsyncSlackResponse | aiohttp.ClientResponse) -> DeliveryError:
+    if isinstance(response, aiohttp.ClientResponse):
+        # slack-sdk hands over the bare response when its body claims to be JSON and is not.
+        return status_error("Slack", response.status, "unreadable answer", response.headers)
+    error = str(response.data.get("error", "")) if isinstance(response.data, Mapping) else ""
+    if response.status_code != 200 or not error:
+        return status_error("Slack", response.status_code, error, response.headers)
+    if error in UNCERTAIN_ERRORS:
+        return DeliveryAmbiguous(f"Slack answered {error}; the message may have been sent")
+    if error in PASSING_ERRORS:
+        return DeliveryFailed(f"Slack answered {error}; nothing was sent")
+    return DeliveryRefused(f"Slack refused the message: {error}")

@@ -1,0 +1,119 @@
+"""What a notification can say about a mint request, made safe to show."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import quote
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+LONGEST_REASON = 500
+LONGEST_WORD = 120
+
+# What can stand unquoted on a command line; any other name is left for the reader to fill in.
+PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]*")
+
+
+@dataclass(frozen=True)
+class NotificationFacts:
+    """The facts of one message to one recipient.
+
+    `amount` is a decimal string with 7 places; `created_at` and `expires_at` are aware; `waiting_for`
+    is prose such as "1 of 2 approvals, tier 1 or above"; `ledger` is the ledger that holds the
+    payment; `public_url` is the base of the web UI, `temporal_url` the workflow's own page;
+    `recipient_name` is the user name of the recipient; `time_zone` is an IANA name.
+    """
+
+    request_id: str
+    track_number: str
+    asset_code: str
+    amount: str
+    destination: str
+    requester: str
+    topic: str
+    tenant: str
+    status: str
+    created_at: datetime
+    expires_at: datetime
+    public_url: str
+    waiting_for: str = ""
+    reason: str = ""
+    ledger: int | None = None
+    temporal_url: str | None = None
+    recipient_name: str = ""
+    time_zone: str = "UTC"
+
+    @property
+    def link(self) -> str:
+        """The request's page in the web UI."""
+        return f"{self.public_url.rstrip('/')}/requests/{quote(self.request_id, safe='')}"
+
+    def words(self) -> dict[str, str]:
+        """All facts as single lines of plain text, under the names that templates use."""
+        zone = _zone(self.time_zone)
+        return {
+            "request_id": one_line(self.request_id),
+            "track_number": one_line(self.track_number),
+            "money": f"{_short_amount(one_line(self.amount))} {one_line(self.asset_code)}",
+            "exact": f"{one_line(self.amount)} {one_line(self.asset_code)}",
+            "destination": one_line(self.destination),
+            "requester": one_line(self.requester),
+            "topic": one_line(self.topic),
+            "tenant": one_line(self.tenant),
+            "status": one_line(self.status),
+            "created": _local(self.created_at, zone),
+            "expires": _local(self.expires_at, zone),
+            "waiting_for": one_line(self.waiting_for),
+            "reason": one_line(self.reason, LONGEST_REASON),
+            "ledger": "" if self.ledger is None else str(self.ledger),
+            "link": self.link,
+            "workflow_link": self.temporal_url or "",
+        }
+
+    def commands(self) -> dict[str, str]:
+        """The command lines a message can offer, ready to paste."""
+        name = self.recipient_name if PLAIN_NAME.fullmatch(self.recipient_name) else "YOUR_NAME"
+        return {
+            verb: f"mintkeeper {verb} {one_line(self.request_id)}{tail}"
+            for verb, tail in {
+                "approve": f" --as {name}",
+                "reject": f' --as {name} --reason "why"',
+                "resubmit": f" --as {name}",
+                "show": "",
+            }.items()
+        }
+
+
+def one_line(text: str, longest: int = LONGEST_WORD) -> str:
+    """`text` without line breaks, control and direction characters, cut to `longest` characters.
+
+    A line break could forge a line of the message, a right-to-left override could reverse an amount.
+    """
+    printable = "".join(char if char.isprintable() else " " for char in text)
+    line = " ".join(printable.split())
+    return line if len(line) <= longest else line[: longest - 1] + "…"
+
+
+def _short_amount(amount: str) -> str:
+    """`2500.0000000` as `2500.00`: never fewer than two places, and never a digit that counts less."""
+    whole, _, places = amount.partition(".")
+    return f"{whole}.{places.rstrip('0').ljust(2, '0')}"
+
+
+def _zone(name: str) -> ZoneInfo:
+    # A zone that this machine lacks must not hold up a message; the time then says UTC.
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return ZoneInfo("UTC")
+
+
+def _local(moment: datetime, zone: ZoneInfo) -> str:
+    if moment.tzinfo is None:
+        raise ValueError("a time without a time zone can't be shown in the recipient's")
+    local = moment.astimezone(zone)
+    abbreviation = local.strftime("%Z")
+    # Zones without a name of their own call themselves by their offset.
+    label = abbreviation if abbreviation.isalpha() else f"UTC{abbreviation}"
+    return f"{local:%a %d %b %Y, %H:%M} {label}"
