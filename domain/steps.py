@@ -23,6 +23,7 @@ ASSIGN: Final = "assign"
 COMMENT: Final = "comment"
 SUBMIT: Final = "submit"
 SETTLE: Final = "settle"
+AUDIT_PENDING: Final = "audit_pending"
 
 MINT_QUEUE: Final = "mint"
 STELLAR_QUEUE: Final = "stellar"

@@ -1,0 +1,65 @@
+"""The pending audit: timers do the work, this finds where one did not."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Protocol
+
+from temporalio import activity
+
+from db import reads
+from db.session import Database
+from db.writes import requests
+from domain import steps
+from domain.records import RequestRecord
+from domain.upkeep import AuditReport, WorkflowState, lateness
+
+
+class Workflows(Protocol):
+    """What the audit needs of Temporal; given by `starter`."""
+
+    async def state(self, request_id: str) -> WorkflowState:
+        """What Temporal says about a request's workflow. Raises Unavailable."""
+
+    async def restart(self, record: RequestRecord) -> None:
+        """Start a lost workflow again, from where the database stands. Raises Unavailable."""
+
+
+class UpkeepActivities:
+    """Sweeps over the whole database."""
+
+    def __init__(self, database: Database, workflows: Workflows) -> None:
+        self._database = database
+        self._workflows = workflows
+
+    @activity.defn(name=steps.AUDIT_PENDING)
+    async def audit_pending(self) -> AuditReport:
+        """Look at every open request: start a lost workflow again, report a late one."""
+        async with self._database.transaction() as tx:
+            records = await reads.open_requests(tx)
+        restarted, late = [], []
+        for record in records:
+            activity.heartbeat(record.request.id)
+            if await self._workflows.state(record.request.id) is not WorkflowState.RUNNING:
+                await self._restart(record)
+                restarted.append(record.request.id)
+            elif missed := lateness(record, datetime.now(UTC)):
+                await self._report(record, "audit.late", f"{missed} is overdue and nothing happened")
+                late.append(record.request.id)
+        return AuditReport(checked=len(records), restarted=tuple(restarted), late=tuple(late))
+
+    async def _restart(self, record: RequestRecord) -> None:
+        await self._workflows.restart(record)
+        await self._report(record, "audit.restarted", "its workflow was gone and has been started again")
+
+    async def _report(self, record: RequestRecord, kind: str, message: str) -> None:
+        """Write an audit event and alert the leads, once per version of the request."""
+        async with self._database.transaction() as tx:
+            await requests.report_stalled(
+                tx,
+                record=record,
+                step=f"{kind}:{record.version}",
+                kind=kind,
+                message=message,
+                at=datetime.now(UTC),
+            )

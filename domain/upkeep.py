@@ -1,0 +1,51 @@
+"""What the pending audit looks for, and what it reports."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+from domain.escalation import EscalationRun
+from domain.mint_request import MintStatus
+from domain.records import RequestRecord
+
+GRACE = timedelta(minutes=5)
+"""A timer may fire this much late before it is reported: a worker restart is no alarm."""
+
+
+class WorkflowState(StrEnum):
+    """What Temporal says about a request's workflow."""
+
+    RUNNING = "running"
+    MISSING = "missing"
+    CLOSED = "closed"
+
+
+class AuditReport(BaseModel):
+    """The result of one look at all open requests; lists hold request ids."""
+
+    model_config = ConfigDict(frozen=True)
+
+    checked: int = 0
+    restarted: tuple[str, ...] = ()
+    """Their workflow was missing or had been closed from outside; it runs again."""
+    late: tuple[str, ...] = ()
+    """Their timer or bound passed more than the grace ago and nothing happened."""
+
+
+def lateness(record: RequestRecord, now: datetime) -> str | None:
+    """Name what should have happened to an open request by now, or None.
+
+    PENDING: its next stage or expiry. SUBMITTING: an outcome after the envelope's time bound.
+    """
+    if record.status is MintStatus.PENDING:
+        run = EscalationRun(record.policy, record.created_at, record.sla_scale, record.next_stage)
+        run.touch(record.last_activity_at)
+        due = run.due_next()
+        return due.name if now > due.at + GRACE else None
+    if record.status is MintStatus.SUBMITTING and record.submission is not None:
+        past_bound = now.timestamp() > record.submission.max_time + GRACE.total_seconds()
+        return "outcome of the submission" if past_bound else None
+    return None

@@ -1,0 +1,53 @@
+"""How the pending audit sees and mends the workflows of requests."""
+
+from __future__ import annotations
+
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.service import RPCError, RPCStatusCode
+
+from domain.mint_request import workflow_id
+from domain.records import RequestRecord
+from domain.steps import MINT_QUEUE, MintOrder
+from domain.upkeep import WorkflowState
+from workflows.search_attributes import at_start
+
+
+class RequestWorkflows:
+    """Temporal's side of the open requests."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def state(self, request_id: str) -> WorkflowState:
+        """What Temporal says about a request's workflow; raises RPCError, which is retried."""
+        try:
+            description = await self._client.get_workflow_handle(workflow_id(request_id)).describe()
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return WorkflowState.MISSING
+            raise
+        running = description.status is WorkflowExecutionStatus.RUNNING
+        return WorkflowState.RUNNING if running else WorkflowState.CLOSED
+
+    async def restart(self, record: RequestRecord) -> None:
+        """Start a lost workflow again; it takes up where the database stands, with its old deadlines."""
+        order = MintOrder(
+            request=record.request,
+            policy=record.policy,
+            rule=record.rule,
+            sla_scale=record.sla_scale,
+            created_at=record.created_at,
+        )
+        await self._client.start_workflow(
+            "MintRequest",
+            order,
+            id=workflow_id(record.request.id),
+            task_queue=MINT_QUEUE,
+            # the last run did not end by itself: the database still has the request open
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            memo={"content_hash": record.request.content_hash()},
+            static_summary=record.request.summary,
+            search_attributes=at_start(record.request, record.expires_at),
+        )

@@ -1,0 +1,148 @@
+"""Which workflows and activities serve which task queue; start, drain, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+
+from temporalio.client import Client
+from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from activities.boundary import ErrorBoundary
+from activities.decisions import DecisionActivities
+from activities.notifications.channels import ChannelSettings, build_channels
+from activities.notifications.relay import Relay
+from activities.requests import RequestActivities
+from activities.stellar.activities import StellarActivities
+from activities.stellar.horizon import Horizon
+from activities.stellar.rules import SubmissionRules
+from activities.stellar.signers import build_wallet
+from activities.upkeep import UpkeepActivities
+from db.session import Database
+from domain import steps
+from domain.errors import ConfigurationError
+from settings import Settings
+from starter import schedules, temporal
+from starter.workflows import RequestWorkflows
+from workflows.mint_request import MintRequestWorkflow
+from workflows.upkeep import AuditPendingWorkflow
+
+log = logging.getLogger("mintkeeper.worker")
+
+DRAIN = timedelta(seconds=20)
+"""At SIGTERM running activities may finish for so long: one submit instead of two."""
+
+_RUNNER = SandboxedWorkflowRunner(
+    # the rules are deterministic by construction; importing them anew for each run costs 200 ms
+    restrictions=SandboxRestrictions.default.with_passthrough_modules(
+        "domain", "workflows", "rfc8785", "cryptography", "stellar_sdk"
+    )
+)
+
+
+async def run_worker(settings: Settings, *, queues: Sequence[str], stop: asyncio.Event) -> None:
+    """Serve the queues until `stop` is set, then drain.
+
+    Raises ConfigurationError, or Unavailable when Temporal or the database can't be reached.
+    """
+    unknown = set(queues) - set(steps.QUEUES)
+    if unknown:
+        raise ConfigurationError(f"unknown queue {sorted(unknown)[0]}: there are {', '.join(steps.QUEUES)}")
+    connection = await temporal.connect()
+    await _check_search_attributes(connection.client)
+    async with AsyncExitStack() as stack:
+        database = Database(settings.database_url)
+        stack.push_async_callback(database.close)
+        await database.ping()
+        for queue in queues:
+            await stack.enter_async_context(_serving(queue, connection.client, database, settings))
+        log.info("serving %s", ", ".join(queues))
+        await stop.wait()
+        log.info("draining")
+
+
+async def _check_search_attributes(client: Client) -> None:
+    missing = await temporal.missing_search_attributes(client)
+    if missing:
+        raise ConfigurationError(
+            f"Temporal does not know the search attribute {missing[0]}: run 'mintkeeper schedules apply'"
+        )
+
+
+@asynccontextmanager
+async def _serving(queue: str, client: Client, database: Database, settings: Settings) -> AsyncIterator[None]:
+    """One queue's worker (or relay), running inside the context."""
+    if queue == steps.NOTIFICATIONS_QUEUE:
+        async with _relaying(database, settings):
+            yield
+    elif queue == steps.STELLAR_QUEUE:
+        async with (
+            Horizon(settings.horizon_url) as horizon,
+            stellar_worker(client, database, horizon, settings),
+        ):
+            yield
+    elif queue == steps.MINT_QUEUE:
+        async with mint_worker(client, database):
+            yield
+    elif queue == steps.MAINTENANCE_QUEUE:
+        async with maintenance_worker(client, database):
+            yield
+
+
+def mint_worker(client: Client, database: Database) -> Worker:
+    """Workflows and the database's activities."""
+    requests, decisions = RequestActivities(database), DecisionActivities(database)
+    return Worker(
+        client,
+        task_queue=steps.MINT_QUEUE,
+        workflows=[MintRequestWorkflow],
+        activities=[
+            requests.open_request,
+            requests.run_stage,
+            requests.expire,
+            requests.assign,
+            requests.comment,
+            decisions.decide,
+        ],
+        workflow_runner=_RUNNER,
+        interceptors=[ErrorBoundary()],
+        graceful_shutdown_timeout=DRAIN,
+    )
+
+
+def stellar_worker(client: Client, database: Database, horizon: Horizon, settings: Settings) -> Worker:
+    """Submission and confirmation; a queue of its own, since only its workers hold signers."""
+    stellar = StellarActivities(database, horizon, build_wallet(settings), SubmissionRules.of(settings))
+    return Worker(
+        client,
+        task_queue=steps.STELLAR_QUEUE,
+        activities=[stellar.submit, stellar.settle],
+        interceptors=[ErrorBoundary()],
+        graceful_shutdown_timeout=DRAIN,
+    )
+
+
+def maintenance_worker(client: Client, database: Database) -> Worker:
+    """The periodic tasks."""
+    upkeep = UpkeepActivities(database, RequestWorkflows(client))
+    return Worker(
+        client,
+        task_queue=steps.MAINTENANCE_QUEUE,
+        workflows=[AuditPendingWorkflow],
+        activities=[upkeep.audit_pending],
+        workflow_runner=_RUNNER,
+        interceptors=[ErrorBoundary()],
+        graceful_shutdown_timeout=DRAIN,
+    )
+
+
+@asynccontextmanager
+async def _relaying(database: Database, settings: Settings) -> AsyncIterator[None]:
+    channels = build_channels(ChannelSettings.of(settings))
+    relay = Relay(database, channels, public_url=settings.public_url, temporal_url=settings.temporal_ui_url)
+    async with relay.running():
+        yield
