@@ -6,12 +6,13 @@ from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 
 from domain.amounts import Asset
 from domain.mint_request import MintRequest
-from starter import search_attributes
+from workflows import search_attributes
 
 ISSUER = "GBZXN7PIRZGNMHGA7MUUUF4GWPY5AYPV6LY4UV2GL6VJGIQRXFDNMADI"
 
 
 def a_request() -> MintRequest:
+    """A plain mint of the demo tenant."""
     return MintRequest(
         id="mr_" + "0" * 26,
         tenant="acme",

@@ -8,7 +8,7 @@ import pytest_asyncio
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import TimeSkippingConfig, WorkflowEnvironment
 
-from starter import search_attributes
+from workflows import search_attributes
 
 TIME_SKIPPING_FLAG = "frontend.WorkflowTimeSkippingEnabled=true"
 

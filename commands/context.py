@@ -1,0 +1,189 @@
+"""What every command shares: `--data-dir`, `--json`, the settings, and what becomes of an error.
+
+A command is a plain function whose first parameter is a `Cli`; `command` gives it the two shared
+options and the error boundary. Heavy imports belong inside the functions: `--help` must be instant.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import json
+import os
+import sys
+import tempfile
+import traceback
+import typing
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from commands.stack import Stack, read_stack
+from domain.errors import ConfigurationError, MintkeeperError
+
+if TYPE_CHECKING:
+    from temporalio.client import Client
+
+    from db.session import Database
+    from settings import Settings
+
+
+DEFAULT_DATA_DIR = Path(".mintkeeper")
+
+DataDir = Annotated[
+    Path, typer.Option("--data-dir", help="Where a local stack keeps its data, keys and stack.json.")
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="One JSON document on stdout, nothing else there.", show_default=False)
+]
+
+
+@dataclass(frozen=True)
+class Cli:
+    """One invocation of the command line."""
+
+    data_dir: Path = DEFAULT_DATA_DIR
+    as_json: bool = False
+
+    @functools.cached_property
+    def stack(self) -> Stack | None:
+        """The local stack that runs in the data directory, if one does."""
+        return read_stack(self.data_dir)
+
+    def settings(self) -> Settings:
+        """The environment, overlaid by a running local stack; raises ConfigurationError."""
+        from pydantic import ValidationError
+
+        from settings import Settings
+
+        try:
+            settings = Settings()
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = "MINTKEEPER_" + "_".join(map(str, first["loc"])).upper()
+            raise ConfigurationError(f"{name} is not valid: {first['msg']}") from error
+        return settings if self.stack is None else settings.model_copy(update=self.stack.overlay())
+
+    def database(self) -> Database:
+        """The database of the local stack or the environment; raises ConfigurationError."""
+        from db.session import Database
+
+        url = self.settings().database_url
+        if not url:
+            raise ConfigurationError(
+                f"no local stack runs in {self.data_dir} and MINTKEEPER_DATABASE_URL is not set: "
+                "start one with 'mintkeeper up'"
+            )
+        return Database(url, pool_size=4)
+
+    async def temporal(self) -> Client:
+        """A client of the local stack's Temporal, or of the one that Temporal's environment names."""
+        from starter.temporal import connect
+
+        if self.stack is None:
+            return await connect()
+        return await connect(address=self.stack.temporal_address, namespace=self.stack.temporal_namespace)
+
+    def tenant(self, given: str | None) -> str:
+        """The tenant meant: as given, else the local stack's demo tenant; raises ConfigurationError."""
+        if given:
+            return given
+        if self.stack is not None:
+            return self.stack.tenant
+        raise ConfigurationError("no local stack is running: say which tenant with --tenant")
+
+    def key_file(self, user: str) -> Path:
+        """Where a user's private key is kept."""
+        return self.data_dir / "keys" / f"{user}.pem"
+
+    def emit(self, document: Any, render: Callable[[], object] | None = None) -> None:
+        """Answer: the document under `--json`, else what `render` prints (or returns as text)."""
+        if self.as_json or render is None:
+            text: object = json.dumps(document, indent=2, ensure_ascii=False)
+        else:
+            text = render()
+        if text is not None:
+            sys.stdout.write(f"{text}\n")
+
+    def note(self, text: str) -> None:
+        """Tell people something that is not the answer; goes to stderr."""
+        sys.stderr.write(f"{text}\n")
+
+    def fail(self, code: str, message: str, **details: Any) -> typer.Exit:
+        """Report an error in the promised form; the caller raises the answer."""
+        message = " ".join(message.split())
+        sys.stderr.write(f"error: {message}\n")
+        if self.as_json:
+            sys.stdout.write(json.dumps({"error": {"code": code, "message": message, **details}}) + "\n")
+        return typer.Exit(1)
+
+    def log_crash(self, error: BaseException) -> Path:
+        """Keep the traceback of an unexpected error for whoever mends it; answers where."""
+        directory = self.data_dir / "logs"
+        if not self.data_dir.is_dir() or not os.access(self.data_dir, os.W_OK):
+            directory = Path(tempfile.gettempdir())
+        directory.mkdir(parents=True, exist_ok=True)
+        log = directory / "mintkeeper-cli.log"
+        with log.open("a", encoding="utf-8") as file:
+            file.write(f"--- {datetime.now(UTC).isoformat()} {' '.join(sys.argv[1:2])}\n")
+            file.writelines(traceback.format_exception(error))
+        return log
+
+
+Command = Callable[..., Coroutine[Any, Any, None] | None]
+
+
+def command(app: typer.Typer, name: str) -> Callable[[Command], Command]:
+    """Register a function `(cli: Cli, …)`, synchronous or not, as the command `name` of `app`."""
+
+    def register(function: Command) -> Command:
+        hints = typing.get_type_hints(function, include_extras=True)
+        own = [
+            parameter.replace(annotation=hints[parameter.name], kind=inspect.Parameter.KEYWORD_ONLY)
+            for parameter in list(inspect.signature(function).parameters.values())[1:]
+        ]
+        shared = [
+            _shared("data_dir", DataDir, DEFAULT_DATA_DIR),
+            _shared("as_json", AsJson, default=False),
+        ]
+
+        def run(*, data_dir: Path, as_json: bool, **arguments: Any) -> None:
+            run_command(Cli(data_dir, as_json), lambda cli: function(cli, **arguments))
+
+        run.__doc__ = function.__doc__
+        run.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]  # read by typer
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in [*own, *shared]}
+        app.command(name)(run)
+        return function
+
+    return register
+
+
+def run_command(cli: Cli, function: Callable[[Cli], Coroutine[Any, Any, None] | None]) -> None:
+    """The error boundary: a known error is one line, an unknown one a line and a log; no traceback."""
+    try:
+        outcome = function(cli)
+        if outcome is not None:
+            asyncio.run(outcome)
+    except MintkeeperError as error:
+        raise cli.fail(error.code, error.message, **error_details(error)) from error
+    except (BrokenPipeError, typer.Exit, typer.Abort, typer.BadParameter):
+        raise
+    except Exception as error:
+        log = cli.log_crash(error)
+        raise cli.fail("internal", f"unexpected {type(error).__name__}: the details are in {log}") from error
+
+
+def error_details(error: MintkeeperError) -> dict[str, str]:
+    """What an error knows beyond its code and message."""
+    names = ("field", "reason", "decision_id")
+    return {name: str(value) for name in names if (value := getattr(error, name, ""))}
+
+
+def _shared(name: str, annotation: Any, default: object) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
