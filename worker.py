@@ -26,7 +26,7 @@ from db.session import Database
 from domain import steps
 from domain.errors import ConfigurationError
 from settings import Settings
-from starter import schedules, temporal
+from starter import temporal
 from starter.workflows import RequestWorkflows
 from workflows.mint_request import MintRequestWorkflow
 from workflows.upkeep import AuditPendingWorkflow

@@ -1,0 +1,44 @@
+# `make demo` shows the product, `make test` proves it; `make help` lists the rest.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PIP := $(BIN)/pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up test lint bench lock
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+: .*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+setup: $(READY)  ## build the environment in .venv
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mintkeeper needs Python 3.11 or newer: make PYTHON=python3.12 …")'
+	@echo "building $(VENV) from requirements.lock (about a minute)"
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --require-hashes --requirement requirements.lock
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup  ## play the life of mint requests on a local stack, then leave it running
+	$(BIN)/mintkeeper demo
+
+up: setup  ## run the local stack in the foreground
+	$(BIN)/mintkeeper up
+
+test: setup  ## run all tests
+	$(BIN)/pytest
+
+lint: setup  ## ruff, mypy --strict, the import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy .
+	$(BIN)/lint-imports --no-cache
+
+bench: setup  ## measure throughput, history size and lateness
+	$(BIN)/python -m benchmarks
+
+lock: setup  ## write requirements.lock anew from pyproject.toml (needs uv on the PATH)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--extra local --extra test --extra build pyproject.toml --output-file requirements.lock

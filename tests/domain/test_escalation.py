@@ -1,0 +1,128 @@
+import json
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.errors import InvalidInput
+from domain.escalation import EscalationPolicy, EscalationRun
+from tests.domain.factories import POLICY, START
+
+HOUR = timedelta(hours=1)
+
+
+def dues(run):
+    """Every due of a run in order, as time from the start and name."""
+    found = []
+    while (due := run.due_next()).stage is not None:
+        found.append((due.at - START, due.name))
+        run.passed(due.stage)
+    return [*found, (run.due_next().at - START, run.due_next().name)]
+
+
+def test_the_default_policy_reminds_at_4_escalates_at_12_and_expires_at_24_hours():
+    """Product rule A.1."""
+    assert dues(EscalationRun(POLICY, START)) == [
+        (0 * HOUR, "first notice"),
+        (4 * HOUR, "reminder due"),
+        (12 * HOUR, "escalation to tier 3"),
+        (24 * HOUR, "expiry"),
+    ]
+
+
+def test_scale_divides_every_delay():
+    """For demonstrations, 1440 turns days into minutes."""
+    assert dues(EscalationRun(POLICY, START, scale=1440))[1:] == [
+        (timedelta(seconds=10), "reminder due"),
+        (timedelta(seconds=30), "escalation to tier 3"),
+        (timedelta(seconds=60), "expiry"),
+    ]
+
+
+def test_activity_moves_stages_only_under_the_inactivity_clock_and_never_the_expiry():
+    """The decided ambiguity: `clock: inactivity` restarts delays at a claim or comment; the expiry stays."""
+    for clock, reminder in (("created", 4 * HOUR), ("inactivity", 7 * HOUR)):
+        run = EscalationRun(POLICY.model_copy(update={"clock": clock}), START, next_stage=1)
+        run.touch(START + 3 * HOUR)
+        assert run.due_next().at == START + reminder
+        assert run.expires_at == START + 24 * HOUR
+
+
+def test_a_stage_that_would_come_after_the_expiry_is_left_out():
+    """Under the inactivity clock the expiry comes first when activity was late."""
+    run = EscalationRun(POLICY.model_copy(update={"clock": "inactivity"}), START, next_stage=2)
+    run.touch(START + 20 * HOUR)
+    assert run.due_next().name == "expiry"
+
+
+@given(
+    st.lists(st.integers(0, 80_000), min_size=1, max_size=8, unique=True).map(sorted),
+    st.integers(1, 5000),
+    st.lists(st.integers(0, 100_000), max_size=6),
+    st.sampled_from(["created", "inactivity"]),
+)
+def test_what_is_due_never_goes_back_in_time_and_always_ends(delays, scale, touches, clock):
+    """Whatever happens, stages come in order and every run ends at the same expiry."""
+    policy = EscalationPolicy.model_validate(
+        {
+            "id": "p", "tenant": "t", "name": "n", "clock": clock, "autoCloseMinutes": 1440,
+            "stages": [{"delaySeconds": delay, "channels": []} for delay in delays],
+        }
+    )  # fmt: skip
+    run = EscalationRun(policy, START, scale)
+    last = START
+    for touch in [*sorted(touches), None] * 9:
+        due = run.due_next()
+        assert due.at >= last or clock == "created"
+        assert due.at <= run.expires_at
+        if due.stage is None:
+            break
+        run.passed(due.stage)
+        last = due.at
+        if touch is not None:
+            run.touch(START + timedelta(seconds=touch) / scale)
+    assert run.due_next().at == START + timedelta(days=1) / scale
+
+
+BROKEN = {
+    "delays equal": lambda p: p["stages"][1].update(delaySeconds=0),
+    "delays decrease": lambda p: p["stages"][1].update(delaySeconds=99999),
+    "expiry before last stage": lambda p: p.update(autoCloseMinutes=720),
+    "no stages": lambda p: p.update(stages=[]),
+    "unknown field": lambda p: p.update(colour="red"),
+    "tier 4": lambda p: p["stages"][0]["notify"].update(tier=4),
+    "negative delay": lambda p: p["stages"][0].update(delaySeconds=-1),
+    "fraction": lambda p: p["stages"][0].update(delaySeconds=0.5),
+    "no retries": lambda p: p["retry"].update(maxAttempts=0),
+}
+
+
+@pytest.mark.parametrize("breakage", BROKEN.values(), ids=BROKEN)
+def test_a_policy_that_can_not_work_is_refused(breakage):
+    """Publication checks that need no database, each with the field named."""
+    document = POLICY.model_dump(mode="json", by_alias=True)
+    breakage(document)
+    with pytest.raises(InvalidInput) as caught:
+        EscalationPolicy.parse(json.dumps(document))
+    assert caught.value.field
+
+
+def test_the_minimal_policy_gets_the_defaults():
+    """Only id, tenant, name, stages, autoCloseMinutes and retry are needed."""
+    policy = EscalationPolicy.parse(
+        '{"id":"x","tenant":"t","name":"n","stages":[{"delaySeconds":0,"channels":["a"]}],'
+        '"autoCloseMinutes":60,"retry":{"maxAttempts":3,"backoffSeconds":60}}'
+    )
+    assert (policy.clock, policy.throttle_window_seconds, policy.stages[0].notify.tier) == (
+        "created",
+        1800,
+        1,
+    )
+
+
+def test_the_content_hash_follows_the_content():
+    """Same content, same hash, however it was written; another delay, another hash."""
+    again = EscalationPolicy.parse(POLICY.model_dump_json(by_alias=True, indent=3))
+    assert again.content_hash() == POLICY.content_hash()
+    assert POLICY.model_copy(update={"auto_close_minutes": 1441}).content_hash() != POLICY.content_hash()
