@@ -1,0 +1,170 @@
+"""The chain: entries, history, and closing one ledger after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+
+from sandbox.ledger.apply import Applied, apply_all
+from sandbox.ledger.entries import Entry, Key, Overlay, account_key
+from sandbox.ledger.envelopes import FeeBump, Submission, Transaction
+from sandbox.ledger.genesis import GENESIS, root_account
+from sandbox.ledger.history import (
+    History,
+    LedgerRecord,
+    TransactionRecord,
+    envelope_base64,
+    touched_accounts,
+)
+from sandbox.ledger.pending import TransactionQueue
+from sandbox.ledger.rules import BASE_FEE, MAX_LEDGER_OPERATIONS, MAX_TRANSACTION_OPERATIONS
+from sandbox.ledger.state import State
+from sandbox.ledger.validity import Moment
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedLedger:
+    """What a close adds: the ledger, its transactions, the entries it changed."""
+
+    ledger: LedgerRecord
+    transactions: list[TransactionRecord]
+    changes: dict[Key, Entry | None]
+
+
+class NotIncreasingError(ValueError):
+    """A ledger cannot close at or before the time of the one before it."""
+
+
+class Chain:
+    """The closed ledgers of one network and the entries after the newest."""
+
+    def __init__(self, passphrase: str) -> None:
+        self.history = History()
+        root = root_account(passphrase)
+        self.state = State([(account_key(root.account_id), root)])
+        self.history.append(GENESIS, [])
+
+    @property
+    def last(self) -> LedgerRecord:
+        """The newest closed ledger."""
+        return self.history.last
+
+    def close(
+        self, queue: TransactionQueue, closed_at: int, late_allowance: int, fee_floor: int = 0
+    ) -> ClosedLedger:
+        """Close the next ledger at ``closed_at`` (unix seconds) with what waits in the queue.
+
+        ``late_allowance`` in seconds is what a transaction must still have left to stay in the queue afterwards.
+
+        Raises:
+            NotIncreasingError: the last ledger closed at that time or later.
+        """
+        last = self.last
+        if closed_at <= last.closed_at:
+            raise NotIncreasingError(f"the last ledger closed at {last.closed_at}")
+        sequence = last.sequence + 1
+        chosen = self._choose(queue, sequence, closed_at)
+        set_hash = _set_hash(last.hash, chosen)
+        overlay = Overlay(self.state)
+        base_fee = max(_base_fee(chosen), fee_floor)
+        applied, fees = apply_all(_apply_order(chosen, set_hash), overlay, sequence, closed_at, base_fee)
+        ledger = _summary(
+            LedgerRecord(sequence, closed_at, last.hash, set_hash.hex(), last.fee_pool + fees), applied
+        )
+        records = [_record(item, ledger, order) for order, item in enumerate(applied, 1)]
+        self.restore(ClosedLedger(ledger, records, overlay.changed))
+        queue.remove_applied(item.submission for item in applied)
+        queue.shift()
+        queue.trim_waiting(self.state, Moment(sequence + 1, closed_at, 0, late_allowance))
+        return ClosedLedger(ledger, records, overlay.changed)
+
+    def restore(self, closed: ClosedLedger) -> None:
+        """Take over a closed ledger."""
+        self.state.commit(closed.ledger.sequence, closed.changes)
+        self.history.append(closed.ledger, closed.transactions)
+
+    def _choose(self, queue: TransactionQueue, sequence: int, closed_at: int) -> list[Submission]:
+        """What goes into the next ledger; what would be invalid in it leaves the queue."""
+        candidates = queue.candidates(sequence)
+        offset = closed_at - self.last.closed_at
+        invalid = queue.trim(candidates, self.state, Moment(sequence, self.last.closed_at, offset, offset))
+        queue.ban(invalid)
+        dropped = set(map(id, invalid))
+        valid = [submission for submission in candidates if id(submission) not in dropped]
+        return _best_paying(queue.released(valid, sequence))
+
+
+def _best_paying(candidates: list[Submission]) -> list[Submission]:
+    """When the ledger cannot take all operations: the highest fee per operation first, in order per source."""
+    room = MAX_LEDGER_OPERATIONS
+    if sum(item.operation_count for item in candidates) <= room:
+        return candidates
+    waiting: dict[str, list[Submission]] = {}
+    for item in candidates:
+        waiting.setdefault(item.source, []).append(item)
+    chosen = []
+    while waiting and room > 0:
+        source = max(waiting, key=lambda name: waiting[name][0].fee / waiting[name][0].operation_count)
+        first = waiting[source].pop(0)
+        if first.operation_count <= room:
+            chosen.append(first)
+            room -= first.operation_count
+        else:
+            waiting[source].clear()
+        if not waiting[source]:
+            del waiting[source]
+    return chosen
+
+
+def _base_fee(chosen: Sequence[Submission]) -> int:
+    """Fee per operation: in a nearly full ledger all pay what the lowest bid offers."""
+    if sum(item.operation_count for item in chosen) <= MAX_LEDGER_OPERATIONS - MAX_TRANSACTION_OPERATIONS:
+        return BASE_FEE
+    return max(BASE_FEE, min(-(-item.fee // item.operation_count) for item in chosen))
+
+
+def _set_hash(previous_hash: str, chosen: Sequence[Submission]) -> bytes:
+    ordered = sorted(chosen, key=lambda item: item.full_hash)
+    return sha256(bytes.fromhex(previous_hash) + b"".join(item.raw for item in ordered)).digest()
+
+
+def _apply_order(chosen: list[Submission], set_hash: bytes) -> list[Submission]:
+    """The first transaction of every source, then every second one, and so on; sources in an order nobody picks."""
+    mask = int.from_bytes(set_hash, "big")
+    rounds: dict[str, int] = {}
+    keyed = []
+    for item in sorted(chosen, key=lambda item: item.sequence):
+        rounds[item.source] = rounds.get(item.source, 0) + 1
+        keyed.append((rounds[item.source], int.from_bytes(item.full_hash, "big") ^ mask, item))
+    return [item for _, _, item in sorted(keyed, key=lambda entry: entry[:2])]
+
+
+def _summary(ledger: LedgerRecord, applied: list[Applied]) -> LedgerRecord:
+    good = [item for item in applied if item.result.ok]
+    return replace(
+        ledger,
+        successful=len(good),
+        failed=len(applied) - len(good),
+        operations=sum(len(item.submission.transaction.operations) for item in good),
+        set_operations=sum(len(item.submission.transaction.operations) for item in applied),
+    )
+
+
+def _record(item: Applied, ledger: LedgerRecord, order: int) -> TransactionRecord:
+    submission = item.submission
+    assert isinstance(submission, Transaction | FeeBump)  # noqa: S101  (there is no third kind)
+    return TransactionRecord(
+        ledger=ledger.sequence,
+        order=order,
+        closed_at=ledger.closed_at,
+        hash=submission.hash.hex(),
+        inner_hash=submission.inner.hash.hex() if isinstance(submission, FeeBump) else "",
+        envelope_xdr=envelope_base64(submission),
+        result_xdr=item.result.to_xdr(),
+        successful=item.result.ok,
+        fee_charged=item.result.fee_charged,
+        accounts=touched_accounts(submission),
+        codes=item.result.codes(),
+        submission=submission,
+    )

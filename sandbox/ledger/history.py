@@ -1,0 +1,164 @@
+"""What happened: closed ledgers and the transactions in them."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, field
+from hashlib import sha256
+from struct import pack
+
+from stellar_sdk import xdr
+
+from sandbox.ledger.codec import account_of, account_of_muxed
+from sandbox.ledger.envelopes import FeeBump, Transaction
+from sandbox.ledger.rules import (
+    BASE_FEE,
+    BASE_RESERVE,
+    MAX_LEDGER_OPERATIONS,
+    PROTOCOL_VERSION,
+    TOTAL_COINS,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRecord:
+    """A closed ledger; ``closed_at`` in unix seconds, ``fee_pool`` in stroops, hashes in hex."""
+
+    sequence: int
+    closed_at: int
+    previous_hash: str
+    set_hash: str = "0" * 64
+    fee_pool: int = 0
+    successful: int = 0
+    failed: int = 0
+    operations: int = 0
+    set_operations: int = 0
+
+    def header(self) -> bytes:
+        """XDR LedgerHeader. The sandbox keeps no bucket list and no result set: those hashes are zero."""
+        value = bytes.fromhex(self.set_hash) + pack(">QI", self.closed_at, 0) + bytes(4)
+        return b"".join(
+            (
+                pack(">I", PROTOCOL_VERSION) + bytes.fromhex(self.previous_hash) + value,
+                bytes(64),
+                pack(">IqqIQ", self.sequence, TOTAL_COINS, self.fee_pool, 0, 0),
+                pack(">III", BASE_FEE, BASE_RESERVE, MAX_LEDGER_OPERATIONS),
+                bytes(4 * 32 + 4),
+            )
+        )
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the header, hex."""
+        return sha256(self.header()).hexdigest()
+
+
+@dataclass(slots=True, eq=False)
+class TransactionRecord:
+    """A transaction of a closed ledger; ``order`` counts from 1 within it, hashes are hex, XDR is base64.
+
+    ``codes`` are the result codes as a Horizon problem shows them.
+    """
+
+    ledger: int
+    order: int
+    closed_at: int
+    hash: str
+    inner_hash: str
+    envelope_xdr: str
+    result_xdr: str
+    successful: bool
+    fee_charged: int
+    accounts: tuple[str, ...]
+    codes: dict[str, object]
+    submission: Transaction | FeeBump | None = None
+    rendered: dict[str, bytes] = field(default_factory=dict)
+
+    @property
+    def paging_token(self) -> int:
+        """Position in history, as Horizon counts: ledger, then order."""
+        return self.ledger << 32 | self.order << 12
+
+    def operation_id(self, index: int) -> int:
+        """Position in history of an operation, counted from 0 here and from 1 there."""
+        return self.paging_token | index + 1
+
+
+def envelope_base64(submission: Transaction | FeeBump) -> str:
+    """The envelope as it went into the ledger."""
+    return base64.b64encode(submission.raw).decode()
+
+
+def touched_accounts(submission: Transaction | FeeBump) -> tuple[str, ...]:
+    """Accounts a transaction is about: sources, destinations, trustors, claimants."""
+    accounts = {submission.source, submission.fee_source}
+    for operation in submission.transaction.operations:
+        accounts.add(submission.transaction.operation_source(operation))
+        accounts.update(operation_counterparts(operation.body))
+    return tuple(sorted(accounts))
+
+
+def operation_counterparts(body: xdr.OperationBody) -> set[str]:
+    """Accounts an operation names besides its source."""
+    found: set[str] = set()
+    if body.payment_op is not None:
+        found.add(account_of_muxed(body.payment_op.destination))
+    elif body.create_account_op is not None:
+        found.add(account_of(body.create_account_op.destination))
+    elif body.destination is not None:
+        found.add(account_of_muxed(body.destination))
+    elif body.allow_trust_op is not None:
+        found.add(account_of(body.allow_trust_op.trustor))
+    elif body.set_trust_line_flags_op is not None:
+        found.add(account_of(body.set_trust_line_flags_op.trustor))
+    elif body.clawback_op is not None:
+        found.add(account_of_muxed(body.clawback_op.from_))
+    elif body.create_claimable_balance_op is not None:
+        claimants = body.create_claimable_balance_op.claimants
+        found.update(account_of(item.v0.destination) for item in claimants if item.v0 is not None)
+    return found
+
+
+class History:
+    """Closed ledgers from the first on, and where to find a transaction in them."""
+
+    def __init__(self) -> None:
+        self.ledgers: list[LedgerRecord] = []
+        self.transactions: list[TransactionRecord] = []
+        self._by_ledger: dict[int, list[TransactionRecord]] = {}
+        self._by_hash: dict[str, TransactionRecord] = {}
+        self._by_account: dict[str, list[TransactionRecord]] = {}
+
+    @property
+    def last(self) -> LedgerRecord:
+        """The newest closed ledger."""
+        return self.ledgers[-1]
+
+    def append(self, ledger: LedgerRecord, transactions: list[TransactionRecord]) -> None:
+        """Take over a closed ledger."""
+        self.ledgers.append(ledger)
+        self.transactions.extend(transactions)
+        if transactions:
+            self._by_ledger[ledger.sequence] = transactions
+        for record in transactions:
+            self._by_hash[record.hash] = record
+            if record.inner_hash:
+                self._by_hash[record.inner_hash] = record
+            for account in record.accounts:
+                self._by_account.setdefault(account, []).append(record)
+
+    def ledger(self, sequence: int) -> LedgerRecord | None:
+        """The closed ledger of that number, None if there is none."""
+        return self.ledgers[sequence - 1] if 1 <= sequence <= len(self.ledgers) else None
+
+    def find(self, transaction_hash: str) -> TransactionRecord | None:
+        """The transaction of that hash, which may be the inner one of a fee bump."""
+        return self._by_hash.get(transaction_hash)
+
+    def of_ledger(self, sequence: int) -> list[TransactionRecord]:
+        """The transactions of a ledger in the order they were applied."""
+        return self._by_ledger.get(sequence, [])
+
+    def of_account(self, account_id: str) -> list[TransactionRecord]:
+        """The transactions that touch an account, oldest first."""
+        return self._by_account.get(account_id, [])

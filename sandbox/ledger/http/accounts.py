@@ -1,0 +1,158 @@
+"""Accounts, claimable balances and assets: the current state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+from sandbox.ledger.codec import amount_string, is_account_id
+from sandbox.ledger.entries import Account, ClaimableBalance, Entries, Trustline, load_account, load_balance
+from sandbox.ledger.http.context import Context, dump
+from sandbox.ledger.http.paging import BadParameterError, Page, page_response
+from sandbox.ledger.http.problems import not_found
+from sandbox.ledger.http.render import (
+    asset_fields,
+    balance_token,
+    render_account,
+    render_balance,
+    render_flags,
+)
+from sandbox.ledger.node import View
+from sandbox.ledger.rules import LINE_AUTHORIZED, LINE_MAINTAIN
+
+
+def _closed_at(view: View, ledger: int) -> int:
+    record = view.history.ledger(ledger)
+    return record.closed_at if record else 0
+
+
+def known_account(request: web.Request) -> str:
+    """The account id of the path; BadParameterError if it is none."""
+    account_id = request.match_info["account_id"]
+    if not is_account_id(account_id):
+        raise BadParameterError(
+            "account_id", "Account ID must start with `G` and contain 56 alphanum characters"
+        )
+    return account_id
+
+
+class AccountRoutes:
+    """Handlers for the current state."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def account(self, request: web.Request) -> web.Response:
+        """GET /accounts/{account_id}."""
+        account_id = known_account(request)
+        view = self._context.node.view()
+        account = load_account(view.entries, account_id)
+        if account is None:
+            return not_found()
+        lines, data = view.entries.owned(account_id)
+        modified_at = _closed_at(view, account.modified)
+        body = render_account(account, lines, data, modified_at, self._context.base_url)
+        return self._context.state_response(view, body)
+
+    async def balances(self, request: web.Request) -> web.Response:
+        """GET /claimable_balances, by asset, claimant or sponsor."""
+        page = Page.of(request)
+        view = self._context.node.view()
+        wanted = request.query.get("asset"), request.query.get("claimant"), request.query.get("sponsor")
+        found = [item for item in view.entries.claimable_balances() if _matches(item, *wanted)]
+        chosen = page.take(page.of_names(found, balance_token))
+        bodies = [dump(self._balance(view, item)) for item in chosen]
+        response = page_response(
+            request, self._context.base_url, page, [balance_token(item) for item in chosen], bodies
+        )
+        response.headers["Latest-Ledger"] = str(view.ledger.sequence)
+        return response
+
+    async def balance(self, request: web.Request) -> web.Response:
+        """GET /claimable_balances/{balance_id}."""
+        view = self._context.node.view()
+        balance = load_balance(view.entries, request.match_info["balance_id"])
+        if balance is None:
+            return not_found()
+        return self._context.state_response(view, self._balance(view, balance))
+
+    def _balance(self, view: View, balance: ClaimableBalance) -> dict[str, Any]:
+        return render_balance(balance, _closed_at(view, balance.modified), self._context.base_url)
+
+    async def assets(self, request: web.Request) -> web.Response:
+        """GET /assets, by code or issuer: totals over all trustlines and claimable balances."""
+        page = Page.of(request)
+        view = self._context.node.view()
+        totals = _asset_totals(view.entries)
+        code, issuer = request.query.get("asset_code"), request.query.get("asset_issuer")
+        names = [
+            name
+            for name in sorted(totals)
+            if (not code or name.partition(":")[0] == code)
+            and (not issuer or name.partition(":")[2] == issuer)
+        ]
+        chosen = page.take(page.of_names(names, _asset_token))
+        bodies = [dump(_render_asset(name, totals[name], view.entries)) for name in chosen]
+        tokens = [_asset_token(name) for name in chosen]
+        response = page_response(request, self._context.base_url, page, tokens, bodies)
+        response.headers["Latest-Ledger"] = str(view.ledger.sequence)
+        return response
+
+
+def _matches(balance: ClaimableBalance, asset: str | None, claimant: str | None, sponsor: str | None) -> bool:
+    return (
+        (not asset or balance.asset == asset)
+        and (not claimant or claimant in dict(balance.claimants))
+        and (not sponsor or balance.sponsor == sponsor)
+    )
+
+
+_GROUPS = ("authorized", "authorized_to_maintain_liabilities", "unauthorized")
+
+
+def _asset_totals(entries: Any) -> dict[str, dict[str, tuple[int, int]]]:
+    """Per asset and group of holders: how many, and how much in stroops."""
+    totals: dict[str, dict[str, tuple[int, int]]] = {}
+    for entry in entries:
+        if isinstance(entry, Trustline):
+            group, amount = _group(entry), entry.balance
+        elif isinstance(entry, ClaimableBalance) and ":" in entry.asset:
+            group, amount = "claimable", entry.amount
+        else:
+            continue
+        groups = totals.setdefault(entry.asset, {})
+        number, total = groups.get(group, (0, 0))
+        groups[group] = (number + 1, total + amount)
+    return totals
+
+
+def _group(line: Trustline) -> str:
+    if line.flags & LINE_AUTHORIZED:
+        return _GROUPS[0]
+    return _GROUPS[1] if line.flags & LINE_MAINTAIN else _GROUPS[2]
+
+
+def _asset_token(name: str) -> str:
+    code, _, issuer = name.partition(":")
+    return f"{code}_{issuer}_credit_alphanum{4 if len(code) <= 4 else 12}"
+
+
+def _render_asset(name: str, groups: dict[str, tuple[int, int]], entries: Entries) -> dict[str, Any]:
+    issuer: Account | None = load_account(entries, name.partition(":")[2])
+    claimable = groups.get("claimable", (0, 0))
+    domain = issuer.home_domain if issuer else ""
+    return {
+        "_links": {"toml": {"href": f"https://{domain}/.well-known/stellar.toml" if domain else ""}},
+        **asset_fields(name),
+        "paging_token": _asset_token(name),
+        "num_claimable_balances": claimable[0],
+        "num_liquidity_pools": 0,
+        "num_contracts": 0,
+        "accounts": {group: groups.get(group, (0, 0))[0] for group in _GROUPS},
+        "claimable_balances_amount": amount_string(claimable[1]),
+        "liquidity_pools_amount": amount_string(0),
+        "contracts_amount": amount_string(0),
+        "balances": {group: amount_string(groups.get(group, (0, 0))[1]) for group in _GROUPS},
+        "flags": render_flags(issuer.flags if issuer else 0),
+    }

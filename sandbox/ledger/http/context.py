@@ -1,0 +1,48 @@
+"""What every handler works with."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from sandbox.ledger.envelopes import FeeBump, Transaction
+from sandbox.ledger.history import TransactionRecord
+from sandbox.ledger.http.paging import hal
+from sandbox.ledger.http.render import render_transaction
+from sandbox.ledger.node import Node, View
+
+
+def dump(body: object) -> bytes:
+    """JSON without spare spaces."""
+    return json.dumps(body, separators=(",", ":")).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The node and the address it is reached under."""
+
+    node: Node
+    base_url: str
+
+    def submission(self, record: TransactionRecord) -> Transaction | FeeBump:
+        """The decoded envelope of a record, decoded at most once."""
+        if record.submission is None:
+            record.submission = self.node.decode(record.envelope_xdr)
+        return record.submission
+
+    def transaction_body(self, record: TransactionRecord, asked_hash: str = "") -> bytes:
+        """The rendered transaction, kept because it never changes."""
+        asked = asked_hash or record.hash
+        body = record.rendered.get(asked)
+        if body is None:
+            submission = self.submission(record)
+            body = dump(render_transaction(record, submission, self.base_url, asked))
+            record.rendered[asked] = body
+        return body
+
+    def state_response(self, view: View, body: Any) -> web.Response:
+        """A resource of the current state, stamped with the ledger it was read at."""
+        return hal(dump(body), headers={"Latest-Ledger": str(view.ledger.sequence)})

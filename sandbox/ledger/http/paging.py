@@ -1,0 +1,112 @@
+"""Pages of records: cursor, order and limit as Horizon takes them, links to the pages around."""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from sandbox.ledger.http.problems import bad_request
+
+_DEFAULT_LIMIT = 10
+_HIGHEST_LIMIT = 200
+_INT64_DIGITS = 19
+
+Record = TypeVar("Record")
+
+
+class BadParameterError(Exception):
+    """A query parameter is wrong; ``response`` is the problem to answer."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(reason)
+        self.response = bad_request(field, reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which part of a collection is asked for."""
+
+    cursor: str
+    descending: bool
+    limit: int
+
+    @classmethod
+    def of(cls, request: web.Request) -> Page:
+        """From the query; BadParameterError if a value is wrong."""
+        order = request.query.get("order") or "asc"
+        if order not in ("asc", "desc"):
+            raise BadParameterError("order", "order: invalid value")
+        text = request.query.get("limit") or str(_DEFAULT_LIMIT)
+        if not text.isdecimal() or not 1 <= int(text) <= _HIGHEST_LIMIT:
+            raise BadParameterError("limit", f"limit: must be between 1 and {_HIGHEST_LIMIT}")
+        return cls(request.query.get("cursor", ""), order == "desc", int(text))
+
+    def number(self) -> int | None:
+        """The cursor as a position in history, None without one; BadParameterError if it is none."""
+        if not self.cursor:
+            return None
+        if not self.cursor.isdecimal() or len(self.cursor) > _INT64_DIGITS:
+            raise BadParameterError("cursor", "cursor: invalid value")
+        return int(self.cursor)
+
+    def of_history(
+        self, records: Sequence[Record], token: Callable[[Record], int], last_token: int
+    ) -> Iterator[Record]:
+        """The records behind the cursor, in order; ``records`` ascend by token, those above ``last_token`` are hidden."""
+        end = bisect_right(records, last_token, key=token)
+        cursor = self.number()
+        if not self.descending:
+            start = 0 if cursor is None else bisect_right(records, cursor, key=token)
+            return (records[index] for index in range(start, end))
+        if cursor is not None:
+            end = min(end, bisect_left(records, cursor, key=token))
+        return (records[index] for index in range(end - 1, -1, -1))
+
+    def of_names(self, records: Sequence[Record], token: Callable[[Record], str]) -> Iterator[Record]:
+        """The same for tokens that are plain text, in the order given."""
+        ordered = list(reversed(records)) if self.descending else list(records)
+        tokens = [token(record) for record in ordered]
+        start = tokens.index(self.cursor) + 1 if self.cursor in tokens else 0
+        return iter(ordered[start:])
+
+    def take(self, records: Iterable[Record]) -> list[Record]:
+        """As many as the page holds."""
+        return list(islice(records, self.limit))
+
+
+def page_response(
+    request: web.Request, base_url: str, page: Page, tokens: Sequence[str], bodies: Sequence[bytes]
+) -> web.Response:
+    """The page with its links; ``bodies`` are rendered records, ``tokens`` their positions."""
+    order, other = ("desc", "asc") if page.descending else ("asc", "desc")
+    keep = {key: value for key, value in request.query.items() if key not in ("cursor", "limit", "order")}
+
+    def link(cursor: str, direction: str) -> dict[str, str]:
+        query = {"cursor": cursor, "limit": str(page.limit), "order": direction}
+        return {"href": f"{base_url}{request.path}?{urlencode(keep | query)}"}
+
+    links = {
+        "self": link(page.cursor, order),
+        "next": link(tokens[-1] if tokens else page.cursor, order),
+        "prev": link(tokens[0] if tokens else page.cursor, other),
+    }
+    body = b'{"_links":%b,"_embedded":{"records":[%b]}}' % (json.dumps(links).encode(), b",".join(bodies))
+    return hal(body)
+
+
+def hal(body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    """A resource."""
+    return web.Response(
+        status=status,
+        body=body,
+        content_type="application/hal+json",
+        charset="utf-8",
+        headers={"Cache-Control": "no-cache, no-store, max-age=0", **(headers or {})},
+    )

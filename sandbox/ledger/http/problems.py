@@ -1,0 +1,119 @@
+"""Horizon's problems: what is answered instead of a resource."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Final
+
+from aiohttp import web
+
+_TYPES: Final = "https://stellar.org/horizon-errors/"
+
+_NOT_FOUND: Final = (
+    "The resource at the url requested was not found.  This usually occurs for one of two reasons:  The url "
+    "requested is not valid, or no data in our database could be found with the parameters provided."
+)
+_BAD_REQUEST: Final = "The request you sent was invalid in some way."
+
+
+def problem(
+    kind: str,
+    title: str,
+    status: int,
+    detail: str,
+    extras: Mapping[str, object] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> web.Response:
+    """A problem document. Without extras the member is left out: clients stumble over a null."""
+    body: dict[str, object] = {"type": _TYPES + kind, "title": title, "status": status, "detail": detail}
+    if extras is not None:
+        body["extras"] = dict(extras)
+    return web.Response(
+        status=status,
+        text=json.dumps(body),
+        content_type="application/problem+json",
+        charset="utf-8",
+        headers=headers,
+    )
+
+
+def not_found() -> web.Response:
+    """404: there is no such resource."""
+    return problem("not_found", "Resource Missing", 404, _NOT_FOUND)
+
+
+def bad_request(field: str, reason: str) -> web.Response:
+    """400: a parameter is wrong."""
+    extras = {"invalid_field": field, "reason": reason}
+    return problem("bad_request", "Bad Request", 400, _BAD_REQUEST, extras)
+
+
+def method_not_allowed() -> web.Response:
+    """405: the route exists, but not for this method."""
+    return problem(
+        "method_not_allowed", "Method Not Allowed", 405, "The method is not allowed for this route."
+    )
+
+
+def unsupported_media_type() -> web.Response:
+    """415: a submission must be a form."""
+    detail = (
+        "The request has an unsupported content type. Presently, the only supported content type is "
+        "application/x-www-form-urlencoded."
+    )
+    return problem("unsupported_media_type", "Unsupported Media Type", 415, detail)
+
+
+def transaction_malformed(envelope_xdr: str) -> web.Response:
+    """400: the envelope cannot be decoded."""
+    detail = (
+        "Horizon could not decode the transaction envelope in this request. A transaction should be an XDR "
+        "TransactionEnvelope struct encoded using base64.  The envelope read from this request is echoed in the "
+        "`extras.envelope_xdr` field of this response for your convenience."
+    )
+    extras = {"envelope_xdr": envelope_xdr}
+    return problem("transaction_malformed", "Transaction Malformed", 400, detail, extras)
+
+
+def transaction_failed(envelope_xdr: str, result_xdr: str, codes: Mapping[str, object]) -> web.Response:
+    """400: refused, or applied without success."""
+    detail = (
+        "The transaction failed when submitted to the stellar network. The `extras.result_codes` field on this "
+        "response contains further details.  Descriptions of each code can be found at: "
+        "https://developers.stellar.org/api/errors/http-status-codes/horizon-specific/transaction-failed/"
+    )
+    extras = {"envelope_xdr": envelope_xdr, "result_codes": dict(codes), "result_xdr": result_xdr}
+    return problem("transaction_failed", "Transaction Failed", 400, detail, extras)
+
+
+def submission_timeout(transaction_hash: str, envelope_xdr: str) -> web.Response:
+    """504: not in a ledger yet, which says nothing about later."""
+    detail = (
+        "Your transaction submission request has timed out. This does not necessarily mean the submission has "
+        "failed. Before resubmitting, please use the transaction hash provided in `extras.hash` to poll the GET "
+        "/transactions endpoint for sometime and check if it was included in a ledger."
+    )
+    extras = {"hash": transaction_hash, "envelope_xdr": envelope_xdr}
+    return problem("transaction_submission_timeout", "Transaction Submission Timeout", 504, detail, extras)
+
+
+def rate_limited(retry_after: int) -> web.Response:
+    """429: too many requests; ``retry_after`` in seconds."""
+    detail = (
+        "The rate limit for the requesting IP address is over its alloted limit.  The allowed limit and requests "
+        "left per time period are communicated to clients via the http response headers 'X-RateLimit-*' headers."
+    )
+    headers = {
+        "Retry-After": str(retry_after),
+        "X-RateLimit-Limit": "3600",
+        "X-RateLimit-Remaining": "0",
+        "X-RateLimit-Reset": str(retry_after),
+    }
+    return problem("rate_limit_exceeded", "Rate Limit Exceeded", 429, detail, headers=headers)
+
+
+def unavailable() -> web.Response:
+    """503: not at this time."""
+    detail = "The request cannot be serviced at this time."
+    return problem("service_unavailable", "Service Unavailable", 503, detail)

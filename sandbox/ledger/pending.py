@@ -1,0 +1,315 @@
+"""The queue of transactions that wait for a ledger, with its refusals: duplicates, bans, replacement by fee."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal
+
+from sandbox.ledger.entries import Entries, load_account
+from sandbox.ledger.envelopes import FeeBump, Submission
+from sandbox.ledger.results import TxCode, TxResult
+from sandbox.ledger.rules import (
+    BAN_LEDGERS,
+    INT64_MAX,
+    QUEUE_LEDGERS,
+    REPLACE_FEE_MULTIPLIER,
+    minimum_fee,
+    starting_sequence,
+)
+from sandbox.ledger.validity import Moment, check
+
+QueueRule = Literal["one", "many"]
+
+
+class Status(Enum):
+    """A node's answer to a transaction."""
+
+    PENDING = "PENDING"
+    DUPLICATE = "DUPLICATE"
+    TRY_AGAIN_LATER = "TRY_AGAIN_LATER"
+    ERROR = "ERROR"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A node's answer, with the result if it is a refusal."""
+
+    status: Status
+    result: TxResult | None = None
+
+
+class _Refused(Exception):
+    def __init__(self, status: Status, result: TxResult | None = None) -> None:
+        super().__init__(status.value)
+        self.answer = Answer(status, result)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a transaction would go: instead of ``replaces``, behind the sequence number ``after``."""
+
+    replaces: Submission | None = None
+    after: int | None = None
+
+
+class TransactionQueue:
+    """Transactions waiting, by source account and in order of their sequence numbers."""
+
+    def __init__(self, rule: QueueRule) -> None:
+        self._rule = rule
+        self._waiting: dict[str, list[Submission]] = {}
+        self._ages: dict[str, int] = {}
+        self._fees: dict[str, int] = {}
+        self._bans: deque[set[bytes]] = deque([set() for _ in range(BAN_LEDGERS)], maxlen=BAN_LEDGERS)
+        self._held: dict[bytes, int] = {}
+
+    def __iter__(self) -> Iterator[Submission]:
+        return (submission for waiting in self._waiting.values() for submission in waiting)
+
+    def __len__(self) -> int:
+        return sum(len(waiting) for waiting in self._waiting.values())
+
+    def last_sequence(self, source: str) -> int | None:
+        """Sequence number of the last transaction that waits for ``source``, None if none does."""
+        waiting = self._waiting.get(source)
+        return waiting[-1].sequence if waiting else None
+
+    def add(
+        self,
+        submission: Submission,
+        entries: Entries,
+        moment: Moment,
+        *,
+        fee_floor: int = 0,
+        rule: QueueRule | None = None,
+    ) -> Answer:
+        """Judge a transaction and let it wait if nothing speaks against it.
+
+        ``fee_floor`` is the fee per operation, in stroops, below which nothing is taken at present.
+        """
+        try:
+            place = self._place(submission, rule or self._rule)
+            self._check_floor(submission, fee_floor)
+            result = check(submission, entries, moment, place.after)
+            if not result.ok:
+                raise _Refused(Status.ERROR, result)
+            self._check_fees(submission, place.replaces, entries, result)
+        except _Refused as refused:
+            return refused.answer
+        self._insert(submission, place.replaces)
+        return Answer(Status.PENDING)
+
+    def _place(self, submission: Submission, rule: QueueRule) -> _Place:
+        if any(submission.full_hash in banned for banned in self._bans):
+            raise _Refused(Status.TRY_AGAIN_LATER)
+        waiting = self._waiting.get(submission.source)
+        if not waiting:
+            return _Place()
+        if rule == "one":
+            return _place_with_one(submission, waiting[0])
+        if isinstance(submission, FeeBump):
+            return _place_of_bump(submission, waiting)
+        return _place_behind(submission, waiting)
+
+    def _check_floor(self, submission: Submission, fee_floor: int) -> None:
+        needed = minimum_fee(submission.operation_count, fee_floor)
+        if submission.fee < needed:
+            self._bans[0].add(submission.full_hash)
+            raise _Refused(Status.ERROR, TxResult(TxCode.txINSUFFICIENT_FEE, needed))
+
+    def _check_fees(
+        self, submission: Submission, replaces: Submission | None, entries: Entries, result: TxResult
+    ) -> None:
+        """The fee payer must afford the fees of everything it has waiting."""
+        fee = submission.fee
+        if replaces is not None and replaces.fee_source == submission.fee_source:
+            fee -= replaces.fee
+        payer = load_account(entries, submission.fee_source)
+        available = payer.available if payer else 0
+        if available - fee < self._fees.get(submission.fee_source, 0):
+            raise _Refused(Status.ERROR, TxResult(TxCode.txINSUFFICIENT_BALANCE, result.fee_charged))
+
+    def _insert(self, submission: Submission, replaces: Submission | None) -> None:
+        waiting = self._waiting.setdefault(submission.source, [])
+        if replaces is not None:
+            self._release(replaces)
+            waiting[waiting.index(replaces)] = submission
+        else:
+            waiting.append(submission)
+            self._ages.setdefault(submission.source, 0)
+        self._fees[submission.fee_source] = self._fees.get(submission.fee_source, 0) + submission.fee
+
+    def _release(self, submission: Submission) -> None:
+        self._held.pop(submission.full_hash, None)
+        rest = self._fees[submission.fee_source] - submission.fee
+        if rest:
+            self._fees[submission.fee_source] = rest
+        else:
+            del self._fees[submission.fee_source]
+
+    def hold(self, submission: Submission, until_ledger: int) -> None:
+        """Keep a waiting transaction out of every ledger before that one; it does not age meanwhile."""
+        self._held[submission.full_hash] = until_ledger
+
+    def candidates(self, ledger: int) -> list[Submission]:
+        """What could go into ``ledger`` by its sequence number alone, held transactions included."""
+        chosen = []
+        for waiting in self._waiting.values():
+            for submission in waiting:
+                if submission.sequence == starting_sequence(ledger):
+                    break
+                chosen.append(submission)
+        return chosen
+
+    def released(self, candidates: Iterable[Submission], ledger: int) -> list[Submission]:
+        """The candidates without those held back, and without those behind them."""
+        blocked: set[str] = set()
+        free = []
+        for submission in candidates:
+            if self._held.get(submission.full_hash, 0) > ledger:
+                blocked.add(submission.source)
+            if submission.source not in blocked:
+                free.append(submission)
+        return free
+
+    def ban(self, submissions: Iterable[Submission]) -> None:
+        """Drop transactions and those behind them, and refuse their envelopes for some ledgers."""
+        for submission in submissions:
+            self._bans[0].add(submission.full_hash)
+            waiting = self._waiting.get(submission.source, [])
+            if submission in waiting:
+                self._drop(submission.source, waiting.index(submission), ban=True)
+
+    def _drop(self, source: str, start: int, *, ban: bool) -> None:
+        waiting = self._waiting[source]
+        for submission in waiting[start:]:
+            self._release(submission)
+            if ban:
+                self._bans[0].add(submission.full_hash)
+        del waiting[start:]
+        if not waiting:
+            del self._waiting[source], self._ages[source]
+
+    def remove_applied(self, applied: Iterable[Submission]) -> None:
+        """Forget what went into a ledger, and what its sequence numbers made impossible."""
+        highest: dict[str, int] = {}
+        for submission in applied:
+            highest[submission.source] = max(highest.get(submission.source, 0), submission.sequence)
+        for source, sequence in highest.items():
+            waiting = self._waiting.get(source, [])
+            done = [submission for submission in waiting if submission.sequence <= sequence]
+            if not done:
+                continue
+            for submission in done:
+                self._release(submission)
+            del waiting[: len(done)]
+            self._ages[source] = 0
+            if not waiting:
+                del self._waiting[source], self._ages[source]
+
+    def shift(self) -> None:
+        """A ledger has closed: bans get older, and what waited through too many ledgers is dropped and banned."""
+        self._bans.appendleft(set())
+        for source in list(self._waiting):
+            if self._waiting[source][0].full_hash in self._held:
+                continue
+            self._ages[source] += 1
+            if self._ages[source] >= QUEUE_LEDGERS:
+                self._drop(source, 0, ban=True)
+
+    def trim(self, candidates: list[Submission], entries: Entries, moment: Moment) -> list[Submission]:
+        """Which of the candidates have become invalid."""
+        invalid: list[Submission] = []
+        last: dict[str, int] = {}
+        fees: dict[str, int] = {}
+        for submission in candidates:
+            previous = last.get(submission.source)
+            if not _may_follow(submission, previous) or not check(submission, entries, moment, previous).ok:
+                invalid.append(submission)
+                continue
+            last[submission.source] = submission.sequence
+            fees[submission.fee_source] = fees.get(submission.fee_source, 0) + submission.fee
+        return invalid + _unaffordable([item for item in candidates if item not in invalid], fees, entries)
+
+    def trim_waiting(self, entries: Entries, moment: Moment) -> None:
+        """After a ledger: drop and ban what could not be valid in the next one."""
+        free = [item for item in self.candidates(moment.ledger) if item.full_hash not in self._held]
+        self.ban(self.trim(free, entries, moment))
+
+
+def _may_follow(submission: Submission, previous: int | None) -> bool:
+    """Minimum age and gap are only possible for the first waiting transaction of a source."""
+    conditions = submission.conditions
+    return previous is None or not (conditions.min_sequence_age or conditions.min_sequence_ledger_gap)
+
+
+def _unaffordable(candidates: list[Submission], fees: dict[str, int], entries: Entries) -> list[Submission]:
+    poor: set[str] = set()
+    dropped = []
+    for submission in candidates:
+        payer = load_account(entries, submission.fee_source)
+        if payer is None or payer.available < fees[submission.fee_source]:
+            poor.add(submission.source)
+        if submission.source in poor:
+            dropped.append(submission)
+    return dropped
+
+
+def _is_duplicate(queued: Submission, new: Submission) -> bool:
+    """Same envelope bytes, or the inner envelope of a queued fee bump."""
+    if isinstance(queued, FeeBump) and not isinstance(new, FeeBump):
+        return queued.inner.full_hash == new.full_hash
+    return type(queued) is type(new) and queued.full_hash == new.full_hash
+
+
+def _check_replacement(new: Submission, old: Submission) -> None:
+    """Raise unless the new fee per operation is ten times the old one."""
+    new_operations, old_operations = max(1, new.operation_count), max(1, old.operation_count)
+    wanted = REPLACE_FEE_MULTIPLIER * old.fee * new_operations
+    if new.fee * old_operations < wanted:
+        needed = min(-(-wanted // old_operations), INT64_MAX)
+        raise _Refused(Status.ERROR, TxResult(TxCode.txINSUFFICIENT_FEE, needed))
+
+
+def _place_with_one(submission: Submission, queued: Submission) -> _Place:
+    """Today's rule: one transaction per source account, which only a fee bump of its sequence may replace."""
+    if _is_duplicate(queued, submission):
+        raise _Refused(Status.DUPLICATE)
+    if submission.sequence < queued.sequence:
+        raise _Refused(Status.ERROR, TxResult(TxCode.txBAD_SEQ, 0))
+    if not isinstance(submission, FeeBump) or submission.sequence != queued.sequence:
+        raise _Refused(Status.TRY_AGAIN_LATER)
+    _check_replacement(submission, queued)
+    return _Place(replaces=queued)
+
+
+def _place_behind(submission: Submission, waiting: list[Submission]) -> _Place:
+    for queued in waiting:
+        if queued.sequence == submission.sequence and _is_duplicate(queued, submission):
+            raise _Refused(Status.DUPLICATE)
+    if not _may_follow(submission, waiting[-1].sequence):
+        raise _Refused(Status.TRY_AGAIN_LATER)
+    return _Place(after=waiting[-1].sequence)
+
+
+def _place_of_bump(bump: FeeBump, waiting: list[Submission]) -> _Place:
+    same = [index for index, queued in enumerate(waiting) if queued.sequence == bump.sequence]
+    if not same:
+        last, lowest = waiting[-1].sequence, bump.conditions.min_sequence
+        reachable = lowest <= last if lowest is not None else bump.sequence == last + 1
+        if bump.sequence < last or not reachable:
+            raise _Refused(Status.ERROR, TxResult(TxCode.txBAD_SEQ, 0))
+        if not _may_follow(bump, last):
+            raise _Refused(Status.TRY_AGAIN_LATER)
+        return _Place(after=last)
+    index = same[0]
+    if _is_duplicate(waiting[index], bump):
+        raise _Refused(Status.DUPLICATE)
+    _check_replacement(bump, waiting[index])
+    previous = waiting[index - 1].sequence if index else None
+    if not _may_follow(bump, previous):
+        raise _Refused(Status.TRY_AGAIN_LATER)
+    return _Place(replaces=waiting[index], after=previous)
