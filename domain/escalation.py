@@ -132,18 +132,10 @@ class EscalationRun:
         """When the request expires; nothing moves it."""
         return self._started_at + timedelta(minutes=self._policy.auto_close_minutes) / self._scale
 
-    def stage(self, index: int) -> Stage:
-        """The policy's stage of that index."""
-        return self._policy.stages[index]
-
     def touch(self, at: datetime) -> None:
         """A claim, comment or partial approval: restarts the delays under the inactivity clock."""
         if self._policy.clock == "inactivity":
             self._last_activity = max(self._last_activity, at)
-
-    def passed(self, index: int) -> None:
-        """Stage `index` has run."""
-        self.next_stage = max(self.next_stage, index + 1)
 
     def due_next(self) -> Due:
         """The next stage or, when none is left or it would come too late, the expiry."""

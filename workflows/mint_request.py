@@ -144,7 +144,8 @@ class MintRequestWorkflow:
                 return
             stage = StageStep(request_id=self._request.id, stage=due.stage, due_at=due.at, at=workflow.now())
             standing = await self._write(steps.RUN_STAGE, stage, Standing, due.name)
-            self._run.passed(due.stage)
+            # more than one stage has run when nobody was reachable in the first
+            self._run.next_stage = standing.next_stage
             self._take(standing)
 
     async def _submit(self) -> None:
