@@ -1,0 +1,1 @@
+"""PostgreSQL: models, session, reads, writes, migrations."""

@@ -1,0 +1,146 @@
+"""Mint requests, approvals, stage runs, comments, and the table of allowed transitions."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKeyConstraint,
+    Index,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field
+
+from db.models.base import Moment, Numbers, Table
+
+_STATUSES = (
+    "'PENDING', 'APPROVED', 'SUBMITTING', 'CONFIRMED', 'FAILED', 'TIMEOUT_FAILED', 'ANOMALY', "
+    "'REJECTED', 'CANCELLED', 'EXPIRED'"
+)
+_TERMINAL = "'CONFIRMED', 'FAILED', 'TIMEOUT_FAILED', 'REJECTED', 'CANCELLED', 'EXPIRED'"
+
+
+class TransitionRow(Table, table=True):
+    """One allowed state change; the same table as `domain.mint_request.TRANSITIONS`."""
+
+    __tablename__ = "mint_request_transitions"
+
+    from_status: str = Field(primary_key=True)
+    to_status: str = Field(primary_key=True)
+
+
+class MintRequestRow(Table, table=True):
+    """One mint request. Content never changes; the rest moves one version at a time, by a trigger's leave."""
+
+    __tablename__ = "mint_requests"
+    __table_args__ = (
+        ForeignKeyConstraint(["tenant", "topic"], ["topics.tenant", "topics.code"]),
+        ForeignKeyConstraint(["tenant", "requester"], ["users.tenant", "users.name"]),
+        ForeignKeyConstraint(["tenant", "assignee"], ["users.tenant", "users.name"]),
+        UniqueConstraint("resubmission_of", name="mint_requests_resubmitted_once"),
+        UniqueConstraint("track_number", name="mint_requests_track_number"),
+        CheckConstraint("id ~ '^mr_[0-9A-Z]{26}$'", name="mint_requests_id"),
+        CheckConstraint("amount > 0", name="mint_requests_amount"),
+        CheckConstraint("destination <> asset_issuer", name="mint_requests_destination"),
+        CheckConstraint("length(memo) <= 2000", name="mint_requests_memo"),
+        CheckConstraint("digest ~ '^[0-9a-f]{64}$'", name="mint_requests_digest"),
+        CheckConstraint("sla_scale >= 1", name="mint_requests_scale"),
+        CheckConstraint("expires_at > created_at", name="mint_requests_expiry"),
+        CheckConstraint("resubmission_of <> id", name="mint_requests_not_its_own"),
+        CheckConstraint(f"status IN ({_STATUSES})", name="mint_requests_status"),
+        CheckConstraint(f"(ended_at IS NOT NULL) = (status IN ({_TERMINAL}))", name="mint_requests_ended"),
+        CheckConstraint(
+            "decided_at IS NOT NULL OR status IN ('PENDING', 'EXPIRED')", name="mint_requests_decided"
+        ),
+        CheckConstraint("decided_at < expires_at", name="mint_requests_decided_in_time"),
+        CheckConstraint("next_stage >= 0 AND escalation_level >= 0", name="mint_requests_stages"),
+        Index("mint_requests_by_status", "status", "created_at"),
+        Index("mint_requests_decided", "tenant", "asset_code", "asset_issuer", "decided_at"),
+    )
+
+    id: str = Field(primary_key=True)
+    tenant: str = Field(foreign_key="tenants.code")
+    network_passphrase: str
+    asset_code: str
+    asset_issuer: str
+    amount: int = Field(sa_type=BigInteger)
+    destination: str
+    topic: str
+    requester: str
+    memo: str
+    resubmission_of: str | None = Field(foreign_key="mint_requests.id")
+    ledger_deadline: datetime | None = Field(sa_type=Moment)
+    digest: str
+    track_number: str
+    policy_id: str = Field(foreign_key="escalation_policies.id")
+    rule: dict[str, Any] = Field(sa_type=JSONB)
+    sla_scale: int
+    run_id: str
+    created_at: datetime = Field(sa_type=Moment)
+    expires_at: datetime = Field(sa_type=Moment)
+    status: str
+    version: int
+    granted_tiers: list[int] = Field(sa_type=Numbers)
+    next_stage: int
+    escalation_level: int
+    assignee: str | None
+    last_activity_at: datetime = Field(sa_type=Moment)
+    decided_at: datetime | None = Field(sa_type=Moment)
+    ended_at: datetime | None = Field(sa_type=Moment)
+    reason: str
+
+
+class ApprovalRow(Table, table=True):
+    """One accepted approval, with the envelope that proves it."""
+
+    __tablename__ = "approvals"
+    __table_args__ = (
+        UniqueConstraint("decision_id", name="approvals_decision"),
+        CheckConstraint("tier BETWEEN 1 AND 3", name="approvals_tier"),
+    )
+
+    request_id: str = Field(primary_key=True, foreign_key="mint_requests.id")
+    approver: str = Field(primary_key=True)
+    tier: int
+    decision_id: str
+    reason: str
+    digest: str
+    envelope: dict[str, Any] = Field(sa_type=JSONB)
+    at: datetime = Field(sa_type=Moment)
+
+
+class StageRunRow(Table, table=True):
+    """A stage that has run; `routed` is false when nobody could be reached."""
+
+    __tablename__ = "stage_runs"
+    __table_args__ = (
+        CheckConstraint("stage >= 0", name="stage_runs_stage"),
+        CheckConstraint("granted_tier BETWEEN 1 AND 3", name="stage_runs_tier"),
+    )
+
+    request_id: str = Field(primary_key=True, foreign_key="mint_requests.id")
+    stage: int = Field(primary_key=True)
+    due_at: datetime = Field(sa_type=Moment)
+    ran_at: datetime = Field(sa_type=Moment)
+    granted_tier: int | None
+    routed: bool
+
+
+class CommentRow(Table, table=True):
+    """What somebody said about a request."""
+
+    __tablename__ = "comments"
+    __table_args__ = (
+        CheckConstraint("length(text) BETWEEN 1 AND 2000", name="comments_text"),
+        Index("comments_by_request", "request_id"),
+    )
+
+    id: str = Field(primary_key=True)
+    request_id: str = Field(foreign_key="mint_requests.id")
+    author: str
+    text: str
+    at: datetime = Field(sa_type=Moment)

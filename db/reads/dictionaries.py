@@ -1,0 +1,59 @@
+"""What a tenant's admins maintain: people, rules, policies, topics, channels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Row, text
+
+from db.reads.records import parse_policy
+from db.session import Transaction
+from domain.approvals import ApprovalRule
+from domain.escalation import EscalationPolicy
+from domain.records import Signer
+
+_SIGNER = text("""
+SELECT u.tenant, u.name, u.active, u.roles, u.tier,
+    ARRAY(SELECT k.public_key FROM approver_keys k
+        WHERE k.tenant = u.tenant AND k.user_name = u.name AND k.revoked_at IS NULL
+        ORDER BY k.key_id) AS public_keys
+FROM users u WHERE u.tenant = :tenant AND u.name = :name
+""")
+_RULES = text("""
+SELECT tenant, position, asset, min_stroops, max_stroops, approvals, min_tier, at_least_one_of_tier,
+    daily_cap_stroops
+FROM approval_rules WHERE tenant = :tenant ORDER BY position
+""")
+_CURRENT_POLICY = text("""
+SELECT CAST(p.body AS text) FROM tenant_defaults d JOIN escalation_policies p ON p.id = d.policy_id
+WHERE d.tenant = :tenant
+""")
+_POLICY = text("SELECT CAST(body AS text) FROM escalation_policies WHERE id = :id")
+
+
+async def signer(tx: Transaction, tenant: str, name: str) -> Signer | None:
+    """The user as the decision check sees one, with the keys that are not revoked; None if unknown."""
+    row = (await tx.execute(_SIGNER, {"tenant": tenant, "name": name})).one_or_none()
+    return None if row is None else Signer(**row._mapping)
+
+
+async def rules(tx: Transaction, tenant: str) -> list[ApprovalRule]:
+    """The tenant's approval rules in their order."""
+    return [rule_from(row) for row in (await tx.execute(_RULES, {"tenant": tenant})).all()]
+
+
+def rule_from(row: Row[Any]) -> ApprovalRule:
+    """The rule that a row of `approval_rules` holds."""
+    return ApprovalRule(**row._mapping)
+
+
+async def current_policy(tx: Transaction, tenant: str) -> EscalationPolicy | None:
+    """The policy that new requests of the tenant get, or None while none has been switched on."""
+    body = await tx.scalar(_CURRENT_POLICY, {"tenant": tenant})
+    return None if body is None else parse_policy(body)
+
+
+async def policy(tx: Transaction, policy_id: str) -> EscalationPolicy | None:
+    """The published policy of that id, or None."""
+    body = await tx.scalar(_POLICY, {"id": policy_id})
+    return None if body is None else parse_policy(body)

@@ -1,0 +1,1 @@
+"""What changes the database: one function a step, one transaction around it, safe to repeat."""

@@ -1,0 +1,188 @@
+"""Which messages a step of a request sends: rows of the outbox, not yet written."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import rfc8785
+
+from db.writes.routing import Channel, Person, Routing
+from domain.amounts import format_amount
+from domain.mint_request import MintStatus
+from domain.records import RequestRecord
+
+_GROUP_KINDS = frozenset({"slack", "telegram", "console"})
+
+_TOLD_TO_REQUESTER = frozenset(
+    {
+        MintStatus.REJECTED,
+        MintStatus.CANCELLED,
+        MintStatus.EXPIRED,
+        MintStatus.CONFIRMED,
+        MintStatus.FAILED,
+        MintStatus.TIMEOUT_FAILED,
+        MintStatus.ANOMALY,
+    }
+)
+_TOLD_TO_LEADS = frozenset(
+    {MintStatus.EXPIRED, MintStatus.FAILED, MintStatus.TIMEOUT_FAILED, MintStatus.ANOMALY}
+)
+
+
+@dataclass(frozen=True)
+class Notice:
+    """One delivery to write; `inbox_kind` and `inbox` say whose in-app list it goes to, if any."""
+
+    id: str
+    kind: str
+    stage: int | None
+    channel: str
+    channel_kind: str
+    target: str
+    recipient: str
+    time_zone: str
+    inbox_kind: str | None
+    inbox: str | None
+
+    def row(self) -> dict[str, Any]:
+        """The notice under the names that the outbox statement reads."""
+        return asdict(self)
+
+
+def facts_of(record: RequestRecord) -> dict[str, Any]:
+    """What a message may say, as it is now; the names are those of the renderer's facts."""
+    request = record.request
+    return {
+        "request_id": request.id,
+        "track_number": request.track_number,
+        "asset_code": request.asset.code,
+        "amount": format_amount(request.amount),
+        "destination": request.destination,
+        "requester": request.requester,
+        "topic": request.topic,
+        "tenant": request.tenant,
+        "status": record.status,
+        "created_at": record.created_at.isoformat(),
+        "expires_at": record.expires_at.isoformat(),
+        "waiting_for": record.missing.text() if record.status is MintStatus.PENDING else "",
+        "reason": record.reason,
+        "ledger": record.result.ledger if record.result else None,
+    }
+
+
+def has_notices(status: MintStatus) -> bool:
+    """Tell whether entering the status tells anybody."""
+    return status in _TOLD_TO_REQUESTER
+
+
+def stage_notices(record: RequestRecord, stage: int, routing: Routing) -> list[Notice]:
+    """The messages of a stage, channels in lexicographic order; none: nobody is reachable."""
+    wanted = record.policy.stages[stage]
+    people = routing.recipients(wanted.notify.tiers())
+    letter = _Letter(record, wanted.template, f"stage:{stage}", stage)
+    named = {channel.name: channel for channel in routing.channels}
+    found: list[Notice] = []
+    for name in sorted(set(wanted.channels) & named.keys()):
+        channel = named[name]
+        if channel.kind in _GROUP_KINDS:
+            found.append(letter.to_group(channel, channel.target))
+        elif channel.kind == "email":
+            found += letter.by_email(channel, people)
+        else:
+            found += [letter.in_app(channel, person) for person in people]
+    return found
+
+
+def stalled_notices(record: RequestRecord, stage: int, routing: Routing) -> list[Notice]:
+    """Tells the leads of the topic's department that the request does not move."""
+    return _to_leads(_Letter(record, "stalled", f"stalled:{stage}", stage), routing)
+
+
+def status_notices(record: RequestRecord, routing: Routing) -> list[Notice]:
+    """Tells requester and leads about the status that `record` has just entered."""
+    letter = _Letter(record, record.status.lower(), f"status:{record.status}", None)
+    found = _to_requester(letter, routing, by_email=True) if record.status in _TOLD_TO_REQUESTER else []
+    return found + (_to_leads(letter, routing) if record.status in _TOLD_TO_LEADS else [])
+
+
+def partial_notices(record: RequestRecord, routing: Routing) -> list[Notice]:
+    """Tells the requester that an approval came and more are needed."""
+    letter = _Letter(record, "partially_approved", f"approvals:{len(record.approvals)}", None)
+    return _to_requester(letter, routing, by_email=False)
+
+
+def _to_requester(letter: _Letter, routing: Routing, *, by_email: bool) -> list[Notice]:
+    in_app, email = routing.first("in-app"), routing.first("email")
+    found = [letter.in_app(in_app, routing.requester, client=True)] if in_app else []
+    return found + (letter.by_email(email, [routing.requester]) if email and by_email else [])
+
+
+def _to_leads(letter: _Letter, routing: Routing) -> list[Notice]:
+    slack, email = routing.first("slack"), routing.first("email")
+    found: list[Notice] = []
+    if slack and routing.department_slack_channel:
+        found.append(letter.to_group(slack, routing.department_slack_channel))
+    return found + (letter.by_email(email, routing.leads) if email else [])
+
+
+@dataclass(frozen=True)
+class _Letter:
+    """One thing to say about a request; `occasion` tells it from every other of the same run."""
+
+    record: RequestRecord
+    kind: str
+    occasion: str
+    stage: int | None
+
+    def to_group(self, channel: Channel, target: str) -> Notice:
+        return self._notice(channel, target, recipient=target or channel.name, time_zone="UTC")
+
+    def by_email(self, channel: Channel, people: Iterable[Person]) -> list[Notice]:
+        return [
+            self._notice(channel, person.email, recipient=person.name, time_zone=person.time_zone)
+            for person in people
+            if person.email
+        ]
+
+    def in_app(self, channel: Channel, person: Person, *, client: bool = False) -> Notice:
+        # clients follow a request by its track number, admin users are known by name
+        inbox = {"inbox_kind": "ADMIN_USER", "inbox": person.name}
+        if client:
+            inbox = {"inbox_kind": "CLIENT", "inbox": self.record.request.track_number}
+        return self._notice(
+            channel, person.name, recipient=person.name, time_zone=person.time_zone, inbox=inbox
+        )
+
+    def _notice(
+        self,
+        channel: Channel,
+        target: str,
+        *,
+        recipient: str,
+        time_zone: str,
+        inbox: Mapping[str, str] | None = None,
+    ) -> Notice:
+        unique = [
+            self.record.request.tenant,
+            self.record.request.id,
+            self.record.policy.id,
+            self.occasion,
+            channel.name,
+            recipient,
+            self.kind,
+        ]
+        return Notice(
+            id=hashlib.sha256(rfc8785.dumps(unique)).hexdigest(),
+            kind=self.kind,
+            stage=self.stage,
+            channel=channel.name,
+            channel_kind=channel.kind,
+            target=target,
+            recipient=recipient,
+            time_zone=time_zone,
+            inbox_kind=inbox["inbox_kind"] if inbox else None,
+            inbox=inbox["inbox"] if inbox else None,
+        )

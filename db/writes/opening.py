@@ -1,0 +1,155 @@
+"""Opening a mint request: the terms it must have, and its first row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Row, text
+
+from db.reads.records import parse_policy
+from db.session import Transaction
+from db.writes.audit import event_body
+from domain.amounts import format_amount
+from domain.approvals import ApprovalRule, match_rule
+from domain.errors import IdempotencyConflict, InvalidInput, NotFound, Refused
+from domain.escalation import EscalationPolicy
+from domain.mint_request import RESUBMITTABLE, MintRequest, MintStatus
+from domain.records import RequestRecord
+
+_TERMS = text("""
+SELECT (SELECT digest FROM mint_requests WHERE id = :id) AS digest,
+    (SELECT active FROM tenants WHERE code = :tenant) AS tenant,
+    (SELECT active FROM topics WHERE tenant = :tenant AND code = :topic) AS topic,
+    (SELECT active FROM users WHERE tenant = :tenant AND name = :requester) AS requester,
+    (SELECT CAST(body AS text) FROM escalation_policies WHERE id = :policy_id AND tenant = :tenant) AS policy,
+    (SELECT coalesce(json_agg(r), '[]') FROM (SELECT * FROM approval_rules WHERE tenant = :tenant
+        ORDER BY position) AS r) AS rules,
+    (SELECT status FROM mint_requests WHERE id = :resubmission_of AND tenant = :tenant) AS parent_status,
+    (SELECT id FROM mint_requests WHERE resubmission_of = :resubmission_of) AS resubmitted_as
+""")
+
+_OPEN = text("""
+WITH opened AS (
+    INSERT INTO mint_requests (id, tenant, network_passphrase, asset_code, asset_issuer, amount, destination,
+        topic, requester, memo, resubmission_of, ledger_deadline, digest, track_number, policy_id, rule,
+        sla_scale, run_id, created_at, expires_at, status, version, granted_tiers, next_stage,
+        escalation_level, last_activity_at, reason)
+    VALUES (:id, :tenant, :network_passphrase, :asset_code, :asset_issuer, :amount, :destination, :topic,
+        :requester, :memo, :resubmission_of, :ledger_deadline, :digest, :track_number, :policy_id,
+        CAST(:rule AS jsonb), :sla_scale, :run_id, :created_at, :expires_at, 'PENDING', 1, '{}', 0, 0,
+        :created_at, '')
+    ON CONFLICT (id) DO NOTHING
+    RETURNING id
+), noted AS (
+    INSERT INTO audit_events (tenant, request_id, step, kind, actor, at, body)
+    SELECT :tenant, id, 'open', 'request.opened', :requester, :created_at, :body FROM opened
+)
+SELECT count(*) FROM opened
+""")
+
+
+async def read_terms(tx: Transaction, request: MintRequest, policy: EscalationPolicy) -> Row[Any]:
+    """What the database says about the people and dictionaries that a request names."""
+    params = {
+        "id": request.id,
+        "tenant": request.tenant,
+        "topic": request.topic,
+        "requester": request.requester,
+        "policy_id": policy.id,
+        "resubmission_of": request.resubmission_of,
+    }
+    return (await tx.execute(_TERMS, params)).one()
+
+
+def check_same_content(request: MintRequest, stored_digest: str) -> None:
+    """Raise IdempotencyConflict unless the stored request is this one."""
+    if stored_digest != request.digest():
+        raise IdempotencyConflict(
+            f"{request.id} exists with other content: use a new idempotency key for another mint"
+        )
+
+
+def check_terms(request: MintRequest, policy: EscalationPolicy, rule: ApprovalRule, terms: Row[Any]) -> None:
+    """Raise NotFound, InvalidInput or Refused unless request, policy and rule are the published ones."""
+    _check_named(request, terms)
+    if terms.policy is None or parse_policy(terms.policy) != policy:
+        raise Refused(f"tenant {request.tenant} never published this escalation policy ({policy.id})")
+    published = [ApprovalRule(**row) for row in terms.rules]
+    if match_rule(published, request.tenant, request.asset, request.amount) != rule:
+        raise Refused(f"the approval rule is not the one that tenant {request.tenant} has for this mint")
+    if request.resubmission_of is not None:
+        _check_resubmission(request.resubmission_of, terms)
+
+
+def _check_named(request: MintRequest, terms: Row[Any]) -> None:
+    if terms.tenant is None:
+        raise NotFound(f"unknown tenant {request.tenant!r}")
+    if terms.topic is None:
+        raise NotFound(f"unknown topic {request.topic!r} of tenant {request.tenant}")
+    if terms.requester is None:
+        raise NotFound(f"unknown user {request.requester!r} of tenant {request.tenant}")
+    for name, value in (
+        ("tenant", request.tenant),
+        ("topic", request.topic),
+        ("requester", request.requester),
+    ):
+        if not getattr(terms, name):
+            raise InvalidInput(f"{name} {value!r} is not active", name)
+
+
+def _check_resubmission(parent: str, terms: Row[Any]) -> None:
+    if terms.parent_status is None:
+        raise NotFound(f"unknown mint request {parent!r}: there is nothing to re-submit")
+    if MintStatus(terms.parent_status) not in RESUBMITTABLE:
+        raise Refused(
+            f"{parent} is {terms.parent_status}: only a request that ended without a mint can be re-submitted"
+        )
+    if terms.resubmitted_as is not None:
+        raise Refused(f"{parent} was re-submitted already, as {terms.resubmitted_as}")
+
+
+async def insert_request(tx: Transaction, record: RequestRecord, run_id: str) -> bool:
+    """Write the first row and its audit event; False when the id exists."""
+    request = record.request
+    body = event_body(
+        tenant=request.tenant,
+        request_id=request.id,
+        step="open",
+        kind="request.opened",
+        actor=request.requester,
+        at=record.created_at,
+        details=_details(record),
+    )
+    params = {
+        **request.model_dump(exclude={"asset"}),
+        "asset_code": request.asset.code,
+        "asset_issuer": request.asset.issuer,
+        "digest": request.digest(),
+        "track_number": request.track_number,
+        "policy_id": record.policy.id,
+        "rule": record.rule.model_dump_json(by_alias=True),
+        "sla_scale": record.sla_scale,
+        "run_id": run_id,
+        "created_at": record.created_at,
+        "expires_at": record.expires_at,
+        "body": body,
+    }
+    return bool(await tx.scalar(_OPEN, params))
+
+
+def _details(record: RequestRecord) -> dict[str, Any]:
+    request = record.request
+    return {
+        "digest": request.digest(),
+        "asset": str(request.asset),
+        "amount": format_amount(request.amount),
+        "destination": request.destination,
+        "topic": request.topic,
+        "memo": request.memo,
+        "resubmissionOf": request.resubmission_of,
+        "policy": record.policy.id,
+        "rule": record.rule.model_dump(
+            mode="json", by_alias=True, exclude={"tenant", "min_stroops", "max_stroops", "daily_cap_stroops"}
+        ),
+        "expiresAt": record.expires_at.isoformat(),
+    }

@@ -1,0 +1,236 @@
+"""Steps of a request that need no signature: opening, stages, status, assignee, comments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import text
+
+from db.reads.records import request as read_request
+from db.session import Transaction
+from db.writes.notices import has_notices, stage_notices, stalled_notices, status_notices
+from db.writes.opening import check_same_content, check_terms, insert_request, read_terms
+from db.writes.routing import routing
+from db.writes.steps import advance, step_done, step_statement
+from domain.approvals import ApprovalRule
+from domain.errors import InvalidInput, NotFound, NotOpen, Refused
+from domain.escalation import EscalationPolicy
+from domain.mint_request import TERMINAL, MintRequest, MintStatus
+from domain.records import RequestRecord
+from domain.text import check_text
+
+_STAGE = step_statement(
+    """ran AS (
+    INSERT INTO stage_runs (request_id, stage, due_at, ran_at, granted_tier, routed)
+    SELECT request_id, :stage, :due_at, :at, :granted_tier, :routed FROM found RETURNING request_id)""",
+    source="ran",
+)
+_COMMENT = step_statement(
+    """said AS (
+    INSERT INTO comments (id, request_id, author, text, at)
+    SELECT :comment_id, request_id, :actor, :comment_text, :at FROM found RETURNING request_id)""",
+    source="said",
+)
+_ACTIVE_USER = text("SELECT active FROM users WHERE tenant = :tenant AND name = :name")
+
+
+async def open_request(
+    tx: Transaction,
+    *,
+    request: MintRequest,
+    policy: EscalationPolicy,
+    rule: ApprovalRule,
+    sla_scale: int,
+    created_at: datetime,
+    expires_at: datetime,
+    run_id: str,
+) -> RequestRecord:
+    """Step `open`: write the request as PENDING, and run its first stage if that has no delay.
+
+    A request that exists with the same content is returned as it stands. Raises IdempotencyConflict
+    for other content, NotFound or InvalidInput for names that are unknown or not active, Refused for
+    a policy or rule that the tenant has not published, or a re-submission that is not allowed.
+    """
+    terms = await read_terms(tx, request, policy)
+    if terms.digest is None:
+        check_terms(request, policy, rule, terms)
+        record = RequestRecord(
+            request=request,
+            policy=policy,
+            rule=rule,
+            sla_scale=sla_scale,
+            status=MintStatus.PENDING,
+            version=1,
+            created_at=created_at,
+            expires_at=expires_at,
+            last_activity_at=created_at,
+        )
+        if await insert_request(tx, record, run_id):
+            if policy.stages[0].delay_seconds > 0:
+                return record
+            return await run_stage(tx, record=record, stage=0, due_at=created_at, at=created_at)
+    existing = await read_request(tx, request.id)
+    if existing is None:
+        raise NotFound(f"there is no mint request {request.id}")
+    check_same_content(request, existing.request.digest())
+    return existing
+
+
+async def change_status(
+    tx: Transaction,
+    *,
+    record: RequestRecord,
+    to: MintStatus,
+    step: str,
+    kind: str,
+    actor: str,
+    at: datetime,
+    reason: str = "",
+    details: Mapping[str, Any] | None = None,
+) -> RequestRecord:
+    """Move a request to another status and tell who is to know.
+
+    Raises TransitionRefused when it is no longer as `record` says, or the table of transitions lacks it.
+    """
+    after = with_status(record, to, at, reason)
+    notices = status_notices(after, await routing(tx, record.request)) if has_notices(to) else []
+    return await advance(
+        tx,
+        before=record,
+        after=after,
+        step=step,
+        kind=kind,
+        actor=actor,
+        at=at,
+        details={"from": record.status, "to": to, "reason": reason, **(details or {})},
+        notices=notices,
+    )
+
+
+def with_status(record: RequestRecord, to: MintStatus, at: datetime, reason: str = "") -> RequestRecord:
+    """The record as it will be in status `to`."""
+    decided = record.status is MintStatus.PENDING and to is not MintStatus.EXPIRED
+    return record.model_copy(
+        update={
+            "status": to,
+            "last_activity_at": at,
+            "decided_at": at if decided else record.decided_at,
+            "ended_at": at if to in TERMINAL else None,
+            "reason": reason or record.reason,
+        }
+    )
+
+
+async def run_stage(
+    tx: Transaction, *, record: RequestRecord, stage: int, due_at: datetime, at: datetime
+) -> RequestRecord:
+    """Step `stage:N`: grant the stage's tier and write its messages, those to the leads included.
+
+    A stage with nobody reachable is recorded as such and the next one runs at once. Raises NotOpen
+    when the request is no longer PENDING.
+    """
+    step = f"stage:{stage}"
+    if record.status is not MintStatus.PENDING and not await step_done(tx, record.request.id, step):
+        raise NotOpen(f"the request is {record.status} already: no further stage runs")
+    wanted = record.policy.stages[stage]
+    people = await routing(tx, record.request, wanted.notify.tiers())
+    after = _after_stage(record, stage)
+    told = stage_notices(after, stage, people)
+    after = await advance(
+        tx,
+        before=record,
+        after=after,
+        step=step,
+        kind="stage.notified" if told else "stage.no_route",
+        actor="clock",
+        at=at,
+        details={
+            "stage": stage,
+            "template": wanted.template,
+            "dueAt": due_at.isoformat(),
+            "grantedTier": wanted.grants.tier if wanted.grants else None,
+            "deliveries": len(told),
+        },
+        notices=told + (stalled_notices(after, stage, people) if stage > 0 else []),
+        due_at=due_at,
+        statement=_STAGE,
+        extra={
+            "stage": stage,
+            "granted_tier": wanted.grants.tier if wanted.grants else None,
+            "routed": bool(told),
+        },
+    )
+    if not told and after.next_stage == stage + 1 < len(record.policy.stages):
+        return await run_stage(tx, record=after, stage=stage + 1, due_at=at, at=at)
+    return after
+
+
+def _after_stage(record: RequestRecord, stage: int) -> RequestRecord:
+    grants = record.policy.stages[stage].grants
+    granted = set(record.granted_tiers) | ({grants.tier} if grants else set())
+    return record.model_copy(
+        update={
+            "granted_tiers": tuple(sorted(granted)),
+            "next_stage": max(record.next_stage, stage + 1),
+            "escalation_level": record.escalation_level + (1 if stage > 0 else 0),
+        }
+    )
+
+
+async def set_assignee(
+    tx: Transaction,
+    *,
+    record: RequestRecord,
+    assignee: str | None,
+    actor: str,
+    at: datetime,
+    step: str,
+    kind: str,
+    only_if_unassigned: bool,
+) -> RequestRecord:
+    """Claim, assign or release (None). Raises Refused when somebody else holds it, NotFound, InvalidInput."""
+    if only_if_unassigned and record.assignee not in (None, assignee):
+        raise Refused(f"{record.assignee} works on {record.request.id} already")
+    if assignee is not None:
+        await _require_active_user(tx, record.request.tenant, assignee)
+    return await advance(
+        tx,
+        before=record,
+        after=record.model_copy(update={"assignee": assignee, "last_activity_at": at}),
+        step=step,
+        kind=kind,
+        actor=actor,
+        at=at,
+        details={"from": record.assignee, "to": assignee},
+    )
+
+
+async def add_comment(
+    tx: Transaction, *, record: RequestRecord, author: str, text: str, at: datetime, comment_id: str
+) -> RequestRecord:
+    """Step `comment:ID`. Raises NotFound for an unknown author, InvalidInput for an empty or long text."""
+    if not check_text(text).strip():
+        raise InvalidInput("a comment needs some text", "text")
+    await _require_active_user(tx, record.request.tenant, author)
+    return await advance(
+        tx,
+        before=record,
+        after=record.model_copy(update={"last_activity_at": at}),
+        step=f"comment:{comment_id}",
+        kind="comment.added",
+        actor=author,
+        at=at,
+        details={"commentId": comment_id, "text": text},
+        statement=_COMMENT,
+        extra={"comment_id": comment_id, "comment_text": text},
+    )
+
+
+async def _require_active_user(tx: Transaction, tenant: str, name: str) -> None:
+    active = await tx.scalar(_ACTIVE_USER, {"tenant": tenant, "name": name})
+    if active is None:
+        raise NotFound(f"unknown user {name!r} of tenant {tenant}")
+    if not active:
+        raise InvalidInput(f"user {name!r} is not active", "user")

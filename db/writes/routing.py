@@ -1,0 +1,100 @@
+"""Who can be told about a request, and over which channels: one query."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import text
+
+from db.session import Transaction
+from domain.mint_request import MintRequest
+
+_ROUTING = text("""
+SELECT json_build_object(
+    'department_slack_channel', d.slack_channel,
+    'channels', (SELECT coalesce(json_agg(json_build_object(
+            'name', c.name, 'kind', c.kind, 'settings', c.settings) ORDER BY c.name COLLATE "C"), '[]')
+        FROM notification_channels c WHERE c.tenant = t.tenant),
+    'requester', (SELECT json_build_object('name', u.name, 'email', u.email, 'time_zone', u.time_zone)
+        FROM users u WHERE u.tenant = t.tenant AND u.name = :requester),
+    'leads', (SELECT coalesce(json_agg(json_build_object(
+            'name', u.name, 'email', u.email, 'time_zone', u.time_zone) ORDER BY u.name COLLATE "C"), '[]')
+        FROM department_leads l JOIN users u ON u.tenant = l.tenant AND u.name = l.user_name
+        WHERE l.tenant = t.tenant AND l.department = t.department AND u.active),
+    'approvers', (SELECT coalesce(json_agg(json_build_object(
+            'name', u.name, 'email', u.email, 'time_zone', u.time_zone, 'tier', u.tier,
+            'on_topic', u.primary_topic IS NOT DISTINCT FROM t.code OR EXISTS (SELECT 1 FROM user_topics x
+                WHERE x.tenant = u.tenant AND x.user_name = u.name AND x.topic = t.code)
+            ) ORDER BY u.name COLLATE "C"), '[]')
+        FROM users u WHERE u.tenant = t.tenant AND u.active AND 'approver' = ANY (u.roles)
+            AND u.tier = ANY (CAST(:tiers AS integer[])) AND u.name <> :requester))
+FROM topics t JOIN departments d ON d.tenant = t.tenant AND d.code = t.department
+WHERE t.tenant = :tenant AND t.code = :topic
+""")
+
+
+class Person(BaseModel):
+    """Somebody who can be told."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    email: str | None
+    time_zone: str
+    tier: int | None = None
+    on_topic: bool = False
+
+
+class Channel(BaseModel):
+    """A configured channel of the tenant."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    kind: str
+    settings: dict[str, Any]
+
+    @property
+    def target(self) -> str:
+        """Where a group channel posts: Slack's channel, Telegram's chat, or nothing."""
+        return str(self.settings.get("chat_id" if self.kind == "telegram" else "channel", ""))
+
+
+class Routing(BaseModel):
+    """The tenant's channels and the people around one request, in lexicographic order."""
+
+    model_config = ConfigDict(frozen=True)
+
+    department_slack_channel: str | None
+    channels: tuple[Channel, ...]
+    requester: Person
+    leads: tuple[Person, ...]
+    approvers: tuple[Person, ...]
+
+    def first(self, kind: str) -> Channel | None:
+        """The tenant's first channel of a kind."""
+        return next((channel for channel in self.channels if channel.kind == kind), None)
+
+    def recipients(self, tiers: Iterable[int]) -> list[Person]:
+        """For each tier its approvers on the request's topic or, where there is none, all of that tier."""
+        told: list[Person] = []
+        for tier in tiers:
+            of_tier = [person for person in self.approvers if person.tier == tier]
+            told += [person for person in of_tier if person.on_topic] or of_tier
+        return told
+
+
+async def routing(tx: Transaction, request: MintRequest, tiers: Iterable[int] = ()) -> Routing:
+    """The routing of a request for stages that tell `tiers`."""
+    found = await tx.scalar(
+        _ROUTING,
+        {
+            "tenant": request.tenant,
+            "topic": request.topic,
+            "requester": request.requester,
+            "tiers": list(tiers),
+        },
+    )
+    return Routing.model_validate(found)

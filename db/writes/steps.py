@@ -1,0 +1,201 @@
+"""The one way a mint request moves: state, audit event and outbox rows in a single statement.
+
+A step is guarded twice: by the version and status of the record it was decided on, and by its key,
+the unique (request, step) of the audit chain. A repeated step changes nothing and returns the record
+as it stands.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import TextClause, text
+
+from db.reads.records import request as read_request
+from db.session import Transaction
+from db.writes.audit import event_body
+from db.writes.notices import Notice, facts_of
+from domain.errors import NotFound, TransitionRefused
+from domain.mint_request import TRANSITIONS, MintStatus
+from domain.records import RequestRecord
+
+_FOUND = """
+WITH found AS (
+    SELECT id AS request_id FROM mint_requests
+    WHERE id = :id AND version = :version AND status = :was
+        AND NOT EXISTS (SELECT 1 FROM audit_events WHERE request_id = :id AND step = CAST(:step AS varchar))
+    FOR NO KEY UPDATE
+)
+"""
+_CHANGED = """
+, changed AS (
+    UPDATE mint_requests SET status = :status, version = version + 1,
+        granted_tiers = CAST(:granted_tiers AS integer[]), next_stage = :next_stage,
+        escalation_level = :escalation_level, assignee = :assignee, last_activity_at = :last_activity_at,
+        decided_at = :decided_at, ended_at = :ended_at, reason = :reason
+    FROM {source} WHERE id = {source}.request_id
+    RETURNING id
+)
+"""
+_SIDE_EFFECTS = """
+, dropped AS (
+    UPDATE deliveries SET state = 'skipped', next_attempt_at = NULL, note = 'the request has left PENDING'
+    FROM changed WHERE :leaves_pending AND request_id = changed.id AND stage IS NOT NULL
+        AND state IN ('pending', 'failed', 'ambiguous')
+)
+, sent AS (
+    INSERT INTO deliveries (id, tenant, request_id, kind, stage, channel, channel_kind, target, recipient,
+        time_zone, facts, state, attempt, max_attempts, backoff_seconds, due_at, next_attempt_at, accepted_at,
+        provider_id, note, error)
+    SELECT n.id, :tenant, changed.id, n.kind, n.stage, n.channel, n.channel_kind, n.target, n.recipient,
+        n.time_zone, CAST(:facts AS jsonb), CASE WHEN n.inbox IS NULL THEN 'pending' ELSE 'accepted' END,
+        0, :max_attempts, :backoff_seconds, :due_at,
+        CASE WHEN n.inbox IS NULL THEN CAST(:at AS timestamptz) END,
+        CASE WHEN n.inbox IS NOT NULL THEN CAST(:at AS timestamptz) END, '', '', ''
+    FROM changed, jsonb_to_recordset(CAST(:notices AS jsonb)) AS n (id varchar, kind varchar,
+        stage integer, channel varchar, channel_kind varchar, target varchar, recipient varchar,
+        time_zone varchar, inbox varchar)
+    ON CONFLICT (id) DO NOTHING
+    RETURNING state
+)
+, told AS (
+    INSERT INTO notifications (id, tenant, request_id, recipient_kind, recipient, event, body, created_at)
+    SELECT n.id, :tenant, changed.id, n.inbox_kind, n.inbox, n.kind, :inbox_text, :at
+    FROM changed, jsonb_to_recordset(CAST(:notices AS jsonb)) AS n (id varchar, kind varchar,
+        inbox_kind varchar, inbox varchar)
+    WHERE n.inbox IS NOT NULL
+    ON CONFLICT (id) DO NOTHING
+)
+, noted AS (
+    INSERT INTO audit_events (tenant, request_id, step, kind, actor, at, body)
+    SELECT :tenant, changed.id, :step, :kind, :actor, :at, :body FROM changed
+)
+SELECT (SELECT count(*) FROM changed),
+    (SELECT count(pg_notify('mintkeeper_deliveries', '')) FROM (
+        SELECT 1 FROM sent WHERE state = 'pending' LIMIT 1) AS waiting)
+"""
+
+_STEP_DONE = text("SELECT 1 FROM audit_events WHERE request_id = :id AND step = :step")
+
+
+def step_statement(*parts: str, source: str = "found") -> TextClause:
+    """A step that also runs `parts`: CTEs that read `found` and come before the request's own change.
+
+    `source` names the CTE with a `request_id` that the change waits for, so that the guards of the
+    tables in `parts` still see the request as it was.
+    """
+    before = "".join(f", {part.strip()}\n" for part in parts)
+    return text(_FOUND + before + _CHANGED.format(source=source) + _SIDE_EFFECTS)
+
+
+PLAIN = step_statement()
+"""A step that changes nothing but the request."""
+
+
+async def advance(
+    tx: Transaction,
+    *,
+    before: RequestRecord,
+    after: RequestRecord,
+    step: str,
+    kind: str,
+    actor: str,
+    at: datetime,
+    details: Mapping[str, Any],
+    notices: Sequence[Notice] = (),
+    due_at: datetime | None = None,
+    statement: TextClause = PLAIN,
+    extra: Mapping[str, Any] | None = None,
+) -> RequestRecord:
+    """Write the step that leads from `before` to `after`, and return `after` at its new version.
+
+    A step that is done already returns the record as it stands. Raises TransitionRefused when the
+    request is no longer as `before` says.
+    """
+    request = before.request
+    params = {
+        "id": request.id,
+        "tenant": request.tenant,
+        "was": before.status.value,
+        "version": before.version,
+        "step": step,
+        "kind": kind,
+        "actor": actor,
+        "at": at,
+        "due_at": due_at or at,
+        "body": event_body(
+            tenant=request.tenant,
+            request_id=request.id,
+            step=step,
+            kind=kind,
+            actor=actor,
+            at=at,
+            details=details,
+        ),
+        "leaves_pending": before.status is MintStatus.PENDING and after.status is not MintStatus.PENDING,
+        **_moving_columns(after),
+        **_outbox(after, notices),
+        **(extra or {}),
+    }
+    if not _allowed(before, after) or not (await tx.execute(statement, params)).one()[0]:
+        return await _as_it_stands(tx, before, after, step)
+    return after.model_copy(update={"version": before.version + 1})
+
+
+def _moving_columns(record: RequestRecord) -> dict[str, Any]:
+    return {
+        "status": record.status.value,
+        "granted_tiers": list(record.granted_tiers),
+        "next_stage": record.next_stage,
+        "escalation_level": record.escalation_level,
+        "assignee": record.assignee,
+        "last_activity_at": record.last_activity_at,
+        "decided_at": record.decided_at,
+        "ended_at": record.ended_at,
+        "reason": record.reason,
+    }
+
+
+def _outbox(record: RequestRecord, notices: Sequence[Notice]) -> dict[str, Any]:
+    return {
+        "notices": json.dumps([notice.row() for notice in notices]),
+        "facts": json.dumps(facts_of(record)) if notices else "{}",
+        "inbox_text": f"{record.status}: {record.request.summary}",
+        "max_attempts": record.policy.retry.max_attempts,
+        "backoff_seconds": record.policy.retry.backoff_seconds,
+    }
+
+
+def _allowed(before: RequestRecord, after: RequestRecord) -> bool:
+    if before.ended_at is not None:
+        return False
+    return after.status is before.status or after.status in TRANSITIONS[before.status]
+
+
+async def _as_it_stands(
+    tx: Transaction, before: RequestRecord, after: RequestRecord, step: str
+) -> RequestRecord:
+    request_id = before.request.id
+    stands = await read_request(tx, request_id)
+    if stands is None:
+        raise NotFound(f"there is no mint request {request_id}")
+    if await step_done(tx, request_id, step):
+        return stands
+    if stands.ended_at is not None:
+        raise TransitionRefused(
+            f"mint request {request_id} is {stands.status} already; it can't change any more"
+        )
+    if not _allowed(before, after):
+        raise TransitionRefused(f"a request can't go from {before.status} to {after.status}")
+    raise TransitionRefused(
+        f"mint request {request_id} is {stands.status} at version {stands.version}, "
+        f"not {before.status} at version {before.version}: read it again"
+    )
+
+
+async def step_done(tx: Transaction, request_id: str, step: str) -> bool:
+    """Tell whether the step has been written."""
+    return await tx.scalar(_STEP_DONE, {"id": request_id, "step": step}) is not None

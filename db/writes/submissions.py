@@ -1,0 +1,229 @@
+"""The way to the ledger: channel accounts, the one stored envelope, its fee bumps, attempts, outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import text
+
+from db.reads.records import submission_from
+from db.session import Transaction
+from db.writes import audit
+from db.writes.notices import status_notices
+from db.writes.requests import with_status
+from db.writes.routing import routing
+from db.writes.steps import advance, step_statement
+from domain.errors import NotFound, Refused
+from domain.mint_request import MintStatus
+from domain.records import RequestRecord
+from domain.submission import FeeBump, Outcome, Proof, Submission, SubmissionResult
+
+_REQUEST_LOCK = text("SELECT status FROM mint_requests WHERE id = :id FOR UPDATE")
+_RESERVE = text("""
+WITH own AS (
+    SELECT account FROM stellar_channels WHERE request_id = :id
+), free AS (
+    SELECT account FROM stellar_channels
+    WHERE state = 'FREE' AND account = ANY (CAST(:accounts AS varchar[])) AND NOT EXISTS (SELECT 1 FROM own)
+    ORDER BY account LIMIT 1 FOR UPDATE SKIP LOCKED
+), taken AS (
+    UPDATE stellar_channels SET state = 'RESERVED', request_id = :id
+    FROM free WHERE stellar_channels.account = free.account
+    RETURNING stellar_channels.account
+)
+SELECT account FROM own UNION ALL SELECT account FROM taken
+""")
+_ADD_ACCOUNTS = text("""
+INSERT INTO stellar_channels (account, state)
+SELECT account, 'FREE' FROM unnest(CAST(:accounts AS varchar[])) AS account ORDER BY account
+ON CONFLICT (account) DO NOTHING
+RETURNING account
+""")
+_STORE = step_statement(
+    """stored AS (
+    INSERT INTO submissions (request_id, hash, channel, sequence, max_time, envelope_xdr, signed_at_ledger,
+        stored_at)
+    SELECT request_id, :hash, :channel, :sequence, :max_time, :envelope_xdr, :signed_at_ledger, :at
+    FROM found RETURNING request_id)""",
+    source="stored",
+)
+CONCLUDING = step_statement(
+    """concluded AS (
+    UPDATE submissions SET outcome = :outcome, outcome_reason = :outcome_reason, ledger = :ledger,
+        proof = CAST(:proof AS jsonb), concluded_at = :at
+    FROM found WHERE submissions.request_id = found.request_id)""",
+    """released AS (
+    UPDATE stellar_channels SET state = CASE WHEN :frozen THEN 'FROZEN' ELSE 'FREE' END,
+        request_id = CASE WHEN :frozen THEN stellar_channels.request_id END
+    FROM found WHERE stellar_channels.request_id = found.request_id)""",
+)
+"""A step that ends a submission and lets its channel go."""
+
+_GIVE_BACK = step_statement(
+    """released AS (
+    UPDATE stellar_channels SET state = 'FREE', request_id = NULL
+    FROM found WHERE stellar_channels.request_id = found.request_id)"""
+)
+_SUBMISSION = text("""
+SELECT s.request_id AS id, s.hash, s.channel, s.sequence, s.max_time, s.envelope_xdr, s.signed_at_ledger,
+    (SELECT json_agg(json_build_object('hash', b.hash, 'fee', b.fee, 'envelope_xdr', b.envelope_xdr)
+        ORDER BY b.position) FROM fee_bumps b WHERE b.request_id = s.request_id) AS fee_bumps
+FROM submissions s WHERE s.request_id = :id
+""")
+_BUMP = text("""
+INSERT INTO fee_bumps (hash, request_id, position, fee, envelope_xdr, at)
+SELECT :hash, :id, count(*), :fee, :envelope_xdr, :at FROM fee_bumps WHERE request_id = :id
+ON CONFLICT (hash) DO NOTHING
+RETURNING (SELECT tenant FROM mint_requests WHERE id = :id)
+""")
+_ATTEMPT = text("""
+INSERT INTO submission_attempts (request_id, hash, answer, detail, at)
+VALUES (:id, :hash, :answer, :detail, :at)
+""")
+
+
+async def reserve(tx: Transaction, *, request_id: str, accounts: Sequence[str]) -> str | None:
+    """The channel account that belongs to the request until it is terminal; None while all are taken.
+
+    A request that has one keeps it. Accounts not seen before become known as free. Raises NotFound,
+    and Refused for a request that has nothing to submit.
+    """
+    status = await tx.scalar(_REQUEST_LOCK, {"id": request_id})
+    if status is None:
+        raise NotFound(f"there is no mint request {request_id}")
+    if status not in (MintStatus.APPROVED, MintStatus.SUBMITTING):
+        raise Refused(f"mint request {request_id} is {status}: it needs no channel account")
+    params = {"id": request_id, "accounts": list(accounts)}
+    taken = await tx.scalar(_RESERVE, params)
+    if taken is None and (await tx.execute(_ADD_ACCOUNTS, params)).first() is not None:
+        taken = await tx.scalar(_RESERVE, params)
+    return None if taken is None else str(taken)
+
+
+async def store_submission(
+    tx: Transaction, *, record: RequestRecord, submission: Submission, at: datetime
+) -> RequestRecord:
+    """Step `submission.stored`: keep the one envelope and go to SUBMITTING, before anything is sent."""
+    after = with_status(record, MintStatus.SUBMITTING, at).model_copy(update={"submission": submission})
+    columns = submission.model_dump(exclude={"request_id", "fee_bumps"})
+    return await advance(
+        tx,
+        before=record,
+        after=after,
+        step="submission.stored",
+        kind="submission.stored",
+        actor="system",
+        at=at,
+        details={
+            "hash": submission.hash,
+            "channel": submission.channel,
+            "sequence": str(submission.sequence),
+            "maxTime": submission.max_time,
+            "signedAtLedger": submission.signed_at_ledger,
+        },
+        statement=_STORE,
+        extra=columns,
+    )
+
+
+async def load_submission(tx: Transaction, request_id: str) -> Submission | None:
+    """The stored envelope of a request with its fee bumps, or None before it is signed."""
+    row = (await tx.execute(_SUBMISSION, {"id": request_id})).one_or_none()
+    return None if row is None else submission_from(row)
+
+
+async def add_fee_bump(tx: Transaction, *, request_id: str, bump: FeeBump, at: datetime) -> None:
+    """Keep a fee bump before it is sent; the same bump again changes nothing. Raises NotFound."""
+    if await tx.scalar(_REQUEST_LOCK, {"id": request_id}) is None:
+        raise NotFound(f"there is no mint request {request_id}")
+    tenant = await tx.scalar(_BUMP, {"id": request_id, "at": at, **bump.model_dump()})
+    if tenant is not None:
+        await audit.append(
+            tx,
+            tenant=tenant,
+            request_id=request_id,
+            step=f"fee_bump:{bump.hash}",
+            kind="submission.fee_bumped",
+            actor="system",
+            at=at,
+            details={"hash": bump.hash, "fee": str(bump.fee)},
+        )
+
+
+async def note_attempt(
+    tx: Transaction, *, request_id: str, hash: str, answer: str, detail: str, at: datetime
+) -> None:
+    """Note that an envelope was sent and what was answered."""
+    params = {"id": request_id, "hash": hash, "answer": answer, "detail": detail, "at": at}
+    await tx.execute(_ATTEMPT, params)
+
+
+async def conclude(
+    tx: Transaction, *, record: RequestRecord, result: SubmissionResult, at: datetime
+) -> RequestRecord:
+    """Step `concluded`, or `resolved` out of ANOMALY: the outcome with its proof, and the channel let go.
+
+    The channel becomes FREE, or FROZEN for an ANOMALY.
+    """
+    if record.status is MintStatus.ANOMALY and result.outcome is Outcome.ANOMALY:
+        return record
+    step = "resolved" if record.status is MintStatus.ANOMALY else "concluded"
+    after = with_status(record, result.outcome.status, at, result.reason)
+    after = after.model_copy(update={"result": result})
+    return await advance(
+        tx,
+        before=record,
+        after=after,
+        step=step,
+        kind=f"submission.{step}",
+        actor="ledger",
+        at=at,
+        details={"outcome": result.outcome, "reason": result.reason, "proof": _proof(result)},
+        notices=status_notices(after, await routing(tx, record.request)),
+        statement=CONCLUDING,
+        extra=concluding_params(result),
+    )
+
+
+def concluding_params(result: SubmissionResult) -> dict[str, Any]:
+    """What the statement CONCLUDING needs to know of a result."""
+    return {
+        "outcome": result.outcome.value,
+        "outcome_reason": result.reason,
+        "ledger": result.ledger,
+        "proof": result.proof.model_dump_json(),
+        "frozen": result.outcome is Outcome.ANOMALY,
+    }
+
+
+def _proof(result: SubmissionResult) -> dict[str, Any]:
+    """The proof as canonical JSON can carry it: 64-bit sequences as text."""
+    proof = result.proof.model_dump(mode="json", exclude_defaults=True)
+    for name in ("account_sequence", "transaction_sequence"):
+        if name in proof:
+            proof[name] = str(proof[name])
+    return proof
+
+
+async def fail_before_signing(
+    tx: Transaction, *, record: RequestRecord, reason: str, at: datetime
+) -> RequestRecord:
+    """Step `precheck.failed`: APPROVED to FAILED with nothing signed; a reserved channel is given back."""
+    result = SubmissionResult(
+        outcome=Outcome.FAILED, reason=reason, proof=Proof(kind="precheck", note=reason)
+    )
+    after = with_status(record, MintStatus.FAILED, at, reason).model_copy(update={"result": result})
+    return await advance(
+        tx,
+        before=record,
+        after=after,
+        step="precheck.failed",
+        kind="precheck.failed",
+        actor="system",
+        at=at,
+        details={"outcome": Outcome.FAILED, "reason": reason, "proof": _proof(result)},
+        notices=status_notices(after, await routing(tx, record.request)),
+        statement=_GIVE_BACK,
+    )
