@@ -15,7 +15,8 @@ import sys
 import tempfile
 import traceback
 import typing
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,9 +30,12 @@ from domain.errors import ConfigurationError, MintkeeperError
 if TYPE_CHECKING:
     from temporalio.client import Client
 
-    from db.session import Database
+    from db.session import Database, Transaction
     from settings import Settings
 
+
+UNDEFINED_TABLE = "42P01"
+"""SQLSTATE of a query on a table that does not exist."""
 
 DEFAULT_DATA_DIR = Path(".mintkeeper")
 
@@ -69,17 +73,38 @@ class Cli:
             raise ConfigurationError(f"{name} is not valid: {first['msg']}") from error
         return settings if self.stack is None else settings.model_copy(update=self.stack.overlay())
 
-    def database(self) -> Database:
-        """The database of the local stack or the environment; raises ConfigurationError."""
-        from db.session import Database
-
+    def database_url(self) -> str:
+        """Where the database is: the local stack's, else the environment's; raises ConfigurationError."""
         url = self.settings().database_url
         if not url:
             raise ConfigurationError(
                 f"no local stack runs in {self.data_dir} and MINTKEEPER_DATABASE_URL is not set: "
                 "start one with 'mintkeeper up'"
             )
-        return Database(url, pool_size=4)
+        return url
+
+    @asynccontextmanager
+    async def database(self) -> AsyncIterator[Database]:
+        """The database, closed at the end; raises ConfigurationError when it is not set or not migrated."""
+        from sqlalchemy.exc import ProgrammingError
+
+        from db.session import Database
+
+        database = Database(self.database_url(), pool_size=4)
+        try:
+            yield database
+        except ProgrammingError as error:
+            if getattr(error.orig, "sqlstate", None) == UNDEFINED_TABLE:
+                raise ConfigurationError("the database has no schema: run 'mintkeeper migrate'") from error
+            raise
+        finally:
+            await database.close()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """One transaction, for commands that need no more."""
+        async with self.database() as database, database.transaction() as tx:
+            yield tx
 
     async def temporal(self) -> Client:
         """A client of the local stack's Temporal, or of the one that Temporal's environment names."""
@@ -96,6 +121,12 @@ class Cli:
         if self.stack is not None:
             return self.stack.tenant
         raise ConfigurationError("no local stack is running: say which tenant with --tenant")
+
+    def request_url(self, request_id: str) -> str | None:
+        """The request's workflow in the Temporal Web UI, where one is configured."""
+        base = self.settings().temporal_ui_url.rstrip("/")
+        namespace = self.stack.temporal_namespace if self.stack else os.environ.get("TEMPORAL_NAMESPACE")
+        return f"{base}/namespaces/{namespace or 'default'}/workflows/mint-{request_id}" if base else None
 
     def key_file(self, user: str) -> Path:
         """Where a user's private key is kept."""

@@ -1,0 +1,89 @@
+"""Sending a signed decision: by update, which answers, or by signal, which is durable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from commands.context import Cli
+from commands.documents import Document
+from commands.lookup import load_request
+from domain.approvals import Decision, DecisionOutcome, SignedDecision, Verdict
+from domain.errors import DecisionRefused, NotOpen
+from domain.mint_request import TERMINAL
+from domain.records import RequestRecord
+from starter.decisions import decide as send_update
+from starter.decisions import make_decision, send_signal, sign_decision
+from starter.ids import new_decision_id
+from starter.keys import load_key
+from starter.temporal import reachable, worker_polls
+
+
+@dataclass(frozen=True)
+class Order:
+    """A decision as it was typed."""
+
+    request_id: str
+    verdict: str
+    user: str
+    reason: str
+    key_file: Path | None
+    decision_id: str | None
+    signal: bool
+
+
+async def decide(cli: Cli, order: Order) -> None:
+    """Sign and send; raises DecisionRefused, NotOpen, OutcomeUnknown and what else may go wrong."""
+    key = load_key(order.key_file or cli.key_file(order.user))
+    decision_id = order.decision_id or new_decision_id()
+    async with cli.database() as database:
+        record = await load_request(database, order.request_id)
+        decision = make_decision(
+            decision_id=decision_id,
+            request_id=record.request.id,
+            digest=record.request.digest(),
+            verdict=Verdict(order.verdict),
+            approver=order.user,
+            reason=order.reason,
+            issued_at=datetime.now(UTC),
+        )
+        try:
+            outcome = await _send(cli, decision, sign_decision(decision, key), order.signal)
+        except NotOpen as error:
+            raise refuse_closed(await load_request(database, record.request.id), error) from error
+    _answer(cli, record.request.id, decision_id, outcome)
+
+
+async def _send(cli: Cli, decision: Decision, signed: SignedDecision, signal: bool) -> DecisionOutcome | None:
+    """The workflow's answer; None when the decision was left as a signal."""
+    async with reachable(await cli.temporal()) as client:
+        if not signal and await worker_polls(client):
+            return await send_update(client, decision.request_id, signed, decision.decision_id)
+        await send_signal(client, decision.request_id, decision.verdict, signed)
+        return None
+
+
+def refuse_closed(record: RequestRecord, error: NotOpen) -> NotOpen:
+    """Refuse with what the database remembers: the workflow has ended, or was lost."""
+    if record.status in TERMINAL:
+        reason = f" ({record.reason})" if record.reason else ""
+        return NotOpen(f"{record.request.id} is {record.status} already{reason}")
+    return error
+
+
+def _answer(cli: Cli, request_id: str, decision_id: str, outcome: DecisionOutcome | None) -> None:
+    if outcome is None:
+        look = f"mintkeeper show {request_id}"
+        document: Document = {
+            "id": request_id, "decision_id": decision_id, "sent": "signal", "accepted": None, "look": look,
+        }  # fmt: skip
+        cli.emit(
+            document,
+            lambda: f"decision {decision_id} is left with the workflow; its outcome is not known yet: {look}",
+        )
+        return
+    if not outcome.accepted:
+        raise DecisionRefused(outcome.message, outcome.reason or "refused")
+    document = {"id": request_id, "decision_id": decision_id, **outcome.model_dump(mode="json")}
+    cli.emit(document, lambda: f"{outcome.message}: {request_id} is {outcome.status}")

@@ -1,0 +1,96 @@
+"""The JSON documents that the CLI answers with: a promise to whoever parses them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from domain.amounts import format_amount
+from domain.escalation import Due, EscalationRun
+from domain.mint_request import MintStatus, utc_text
+from domain.records import RequestRecord
+
+Document = dict[str, Any]
+
+
+def request_document(record: RequestRecord, timeline: Sequence[Mapping[str, Any]] | None = None) -> Document:
+    """A mint request as `show --json` gives it; without a timeline, as `list --json` does."""
+    request, due = record.request, next_due(record)
+    document: Document = {
+        "id": request.id,
+        "track_number": request.track_number,
+        "status": record.status.value,
+        "asset": str(request.asset),
+        "amount": format_amount(request.amount),
+        "destination": request.destination,
+        "requester": request.requester,
+        "topic": request.topic,
+        "tenant": request.tenant,
+        "memo": request.memo,
+        "assignee": record.assignee,
+        "created_at": _moment(record.created_at),
+        "expires_at": _moment(record.expires_at),
+        "ended_at": _moment(record.ended_at) if record.ended_at else None,
+        "reason": record.reason,
+        "approvals": [plain(approval.model_dump()) for approval in record.approvals],
+        "missing_approvals": record.missing.missing,
+        "missing_tier": record.missing.missing_tier,
+        "eligible_tiers": _eligible_tiers(record),
+        "escalation_level": record.escalation_level,
+        "next_timer": {"name": due.name, "due_at": _moment(due.at)} if due else None,
+        "submission": _submission(record),
+        "resubmission_of": request.resubmission_of,
+        "resubmitted_as": record.resubmitted_as,
+        "digest": request.digest(),
+    }
+    if timeline is not None:
+        document["timeline"] = plain(timeline)
+    return document
+
+
+def next_due(record: RequestRecord) -> Due | None:
+    """What time will do to a PENDING request next; None for any other."""
+    if record.status is not MintStatus.PENDING:
+        return None
+    run = EscalationRun(record.policy, record.created_at, record.sla_scale, record.next_stage)
+    run.touch(record.last_activity_at)
+    return run.due_next()
+
+
+def plain(value: Any) -> Any:
+    """Only what JSON knows: moments become ISO 8601 texts in UTC."""
+    if isinstance(value, datetime):
+        return _moment(value)
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, str | int | float | bool) or value is None:
+        return value
+    if isinstance(value, Iterable):
+        return [plain(item) for item in value]
+    return str(value)
+
+
+def _moment(value: datetime) -> str:
+    return utc_text(value.astimezone(UTC))
+
+
+def _eligible_tiers(record: RequestRecord) -> list[int]:
+    pending = record.status is MintStatus.PENDING
+    return record.rule.eligible_tiers(record.granted_tiers) if pending else []
+
+
+def _submission(record: RequestRecord) -> Document | None:
+    sent, result = record.submission, record.result
+    if sent is None:
+        return None
+    return {
+        "hash": sent.hash,
+        "channel": sent.channel,
+        "sequence": sent.sequence,
+        "max_time": sent.max_time,
+        "ledger": result.ledger if result else None,
+        "outcome": result.outcome.value if result else None,
+        "proof": result.proof.model_dump(mode="json", exclude_none=True) if result else None,
+        "fee_bumps": [bump.hash for bump in sent.fee_bumps],
+    }

@@ -1,0 +1,40 @@
+"""Choosing the requests that `list` shows."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from commands.urgency import is_stuck, urgency
+from db import reads
+from db.session import Transaction
+from domain.errors import InvalidInput
+from domain.mint_request import MintStatus
+from domain.records import RequestRecord
+
+
+async def select(
+    tx: Transaction, *, status: str | None, tenant: str | None, mine: str | None, stuck: bool, limit: int
+) -> list[RequestRecord]:
+    """Matching requests, the most urgent first; raises InvalidInput for an unknown state."""
+    wanted = _status(status)
+    if mine is None:
+        found = await reads.requests(tx, status=wanted, tenant=tenant, stuck=stuck, limit=limit)
+    else:
+        asked = await reads.requests(
+            tx, status=wanted, tenant=tenant, requester=mine, stuck=stuck, limit=limit
+        )
+        decidable = await reads.requests(
+            tx, status=wanted, tenant=tenant, decidable_by=mine, stuck=stuck, limit=limit
+        )
+        found = list({record.request.id: record for record in [*asked, *decidable]}.values())
+    now = datetime.now(UTC)
+    return sorted((record for record in found if not stuck or is_stuck(record, now)), key=urgency)[:limit]
+
+
+def _status(text: str | None) -> MintStatus | None:
+    if text is None:
+        return None
+    try:
+        return MintStatus(text.upper())
+    except ValueError as error:
+        raise InvalidInput(f"unknown state {text!r}: there are {', '.join(MintStatus)}", "status") from error

@@ -1,0 +1,210 @@
+"""What people see: tables and panels. Text from users is never read as markup."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.panel import Panel
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from commands.documents import Document, next_due
+from domain.amounts import format_amount
+from domain.mint_request import TERMINAL, MintStatus
+from domain.records import RequestRecord
+
+_STYLES = {
+    MintStatus.PENDING: "yellow",
+    MintStatus.APPROVED: "cyan",
+    MintStatus.SUBMITTING: "cyan",
+    MintStatus.CONFIRMED: "green",
+    MintStatus.ANOMALY: "bold white on red",
+}
+_PLAIN_WIDTH = 160
+"""Columns where no terminal sets a width, so that ids and hashes stay whole in a pipe."""
+
+
+def print_rich(*parts: RenderableType) -> None:
+    """Print to stdout, as wide as the terminal."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _PLAIN_WIDTH
+    Console(file=sys.stdout, width=width).print(*parts)
+
+
+def plain_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], empty: str) -> None:
+    """Print a table of texts, or `empty` when there is nothing in it."""
+    if not rows:
+        print_rich(Text(empty))
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(cell if isinstance(cell, Text) else Text(_cell(cell)) for cell in row))
+    print_rich(table)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else str(value)
+
+
+def request_table(records: Sequence[RequestRecord]) -> None:
+    """Print `list`: one line a request."""
+    now = datetime.now(UTC)
+    rows = [
+        (
+            record.request.id,
+            status_text(record),
+            f"{format_amount(record.request.amount)} {record.request.asset.code}",
+            record.request.topic,
+            record.request.requester,
+            record.assignee,
+            _awaited(record),
+            time_left(record, now),
+        )
+        for record in records
+    ]
+    columns = ("id", "status", "amount", "topic", "requester", "assignee", "awaits", "time left")
+    plain_table(columns, rows, "no requests")
+
+
+def request_view(record: RequestRecord, document: Document, url: str | None) -> None:
+    """Print `show`: the panel, then the timeline."""
+    print_rich(request_panel(record, document, url))
+
+
+def request_panel(record: RequestRecord, document: Document, url: str | None) -> RenderableType:
+    """A request at a glance, with its timeline below."""
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="dim")
+    facts.add_column(overflow="fold")
+    for name, value in _facts(record, document, url):
+        facts.add_row(name, value if isinstance(value, Text) else Text(value))
+    title = Text(f" {record.request.id} ").append(status_text(record))
+    return Group(Panel(facts, title=title, expand=False), _timeline(document["timeline"]))
+
+
+def _facts(record: RequestRecord, document: Document, url: str | None) -> Iterator[tuple[str, str | Text]]:
+    request, now = record.request, datetime.now(UTC)
+    yield "mint", f"{format_amount(request.amount)} {request.asset} -> {request.destination}"
+    yield "for", f"{request.requester} of {request.tenant}, topic {request.topic}"
+    yield "track number", request.track_number
+    if request.memo:
+        yield "memo", request.memo
+    if request.resubmission_of:
+        yield "re-submission of", request.resubmission_of
+    if record.resubmitted_as:
+        yield "re-submitted as", record.resubmitted_as
+    for approval in record.approvals:
+        yield "approved by", f"{approval.approver} (tier {approval.tier}) {approval.reason}".rstrip()
+    if record.status is MintStatus.PENDING:
+        tiers = ", ".join(map(str, document["eligible_tiers"]))
+        yield "awaits", f"{record.missing.text()}; tier {tiers} may decide"
+        yield "assignee", record.assignee or "nobody"
+    if due := next_due(record):
+        yield "next", f"{due.name} {_countdown(due.at, now)}"
+        yield "expires", f"{document['expires_at']} ({_countdown(record.expires_at, now)})"
+    if sent := document["submission"]:
+        yield "transaction", f"{sent['hash']}"
+        yield "from", f"{sent['channel']}, sequence {sent['sequence']}, time bound {sent['max_time']}"
+        if sent["outcome"]:
+            ledger = f" in ledger {sent['ledger']}" if sent["ledger"] else ""
+            yield "outcome", f"{sent['outcome']}{ledger} (proof: {sent['proof']['kind']})"
+    if record.reason:
+        yield "reason", record.reason
+    yield "digest", document["digest"]
+    if url:
+        yield "workflow", Text(url, style="blue underline")
+
+
+def _timeline(entries: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table("when", "what", "who", "details", box=box.SIMPLE_HEAD, pad_edge=False)
+    for entry in entries:
+        table.add_row(*(Text(cell) for cell in _timeline_cells(entry)))
+    return table
+
+
+def _timeline_cells(entry: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    details = entry.get("text") or _details(entry.get("details"))
+    return str(entry["at"]), str(entry["kind"]), str(entry.get("actor") or ""), details
+
+
+def _details(details: object) -> str:
+    if isinstance(details, Mapping):
+        return ", ".join(
+            f"{name}: {_cell(value)}" for name, value in details.items() if value not in (None, "")
+        )
+    return _cell(details)
+
+
+def timeline_line(entry: Mapping[str, Any]) -> str:
+    """One entry of a timeline as a line."""
+    return "  ".join(cell for cell in _timeline_cells(entry) if cell)
+
+
+def results_table(document: Document) -> None:
+    """Print what became of each row of a file."""
+    rows = [
+        (row["line"], Text("refused", style="red"), row["error"]["message"])
+        if "error" in row
+        else (row["line"], Text(row["status"]), f"{row['id']}  {row['summary']}")
+        for row in document["results"]
+    ]
+    plain_table(("line", "result", ""), rows, "the file has no rows")
+    print_rich(Text(f"{document['submitted']} submitted, {document['refused']} refused"))
+
+
+@contextmanager
+def progress(what: str, total: int) -> Iterator[Callable[[], None]]:
+    """A progress bar on stderr; call the answer once for each thing done."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda: bar.advance(task)
+
+
+def status_text(record: RequestRecord) -> Text:
+    """The state in its colour."""
+    return Text(record.status.value, style=_STYLES.get(record.status, "red"))
+
+
+def time_left(record: RequestRecord, now: datetime) -> str:
+    """What time does next and when; for an ended request, since when."""
+    if due := next_due(record):
+        expiry = "" if due.stage is None else f", expiry {_countdown(record.expires_at, now)}"
+        return f"{due.name} {_countdown(due.at, now)}{expiry}"
+    if record.status in TERMINAL:
+        return f"ended {_span(now - (record.ended_at or record.last_activity_at))} ago"
+    return "the ledger decides" if record.status is not MintStatus.ANOMALY else "an admin has to resolve it"
+
+
+def _awaited(record: RequestRecord) -> str:
+    return record.missing.text() if record.status is MintStatus.PENDING else ""
+
+
+def _countdown(moment: datetime, now: datetime) -> str:
+    return f"in {_span(moment - now)}" if moment > now else f"{_span(now - moment)} overdue"
+
+
+def _span(span: timedelta) -> str:
+    seconds = int(abs(span.total_seconds()))
+    hours, minutes = seconds // 3600, seconds % 3600 // 60
+    if hours >= 48:
+        return f"{hours // 24} d"
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min" if minutes >= 5 else f"{seconds} s"
