@@ -1,0 +1,1 @@
+"""Reaching the ledger exactly once inside a time bound, or provably never."""

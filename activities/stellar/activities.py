@@ -1,0 +1,75 @@
+"""The two activities between approval and the ledger's word, on the queue `stellar`."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+
+from activities.stellar.horizon import Horizon, HorizonUnavailable
+from activities.stellar.ledger_watch import LedgerWatch
+from activities.stellar.rules import SubmissionRules
+from activities.stellar.sender import Sender
+from activities.stellar.settle import Settler, WorkerStopping
+from activities.stellar.signers import Wallet
+from activities.stellar.submit import LedgerLags, NoChannelFree, Submitter
+from db.session import Database
+from domain import steps
+from domain.errors import MintkeeperError
+from domain.steps import SubmitAnswer, SubmitStep
+from domain.submission import SubmissionResult
+
+_EXPECTED = (NoChannelFree, LedgerLags, WorkerStopping)
+
+
+class StellarActivities:
+    """Holds what both activities share; `worker.py` builds one for the process."""
+
+    def __init__(self, database: Database, horizon: Horizon, wallet: Wallet, rules: SubmissionRules) -> None:
+        watch = LedgerWatch(horizon)
+        sender = Sender(database, horizon, wallet, rules)
+        self._submitter = Submitter(database, horizon, wallet, rules, watch, sender)
+        self._settler = Settler(database, horizon, watch, sender)
+
+    @activity.defn(name=steps.SUBMIT)
+    async def submit(self, step: SubmitStep) -> SubmitAnswer:
+        """Pre-check, reserve, sign once, store, send; or FAILED before anything was signed."""
+        with _again_later():
+            return await self._submitter.submit(step.request_id)
+
+    @activity.defn(name=steps.SETTLE)
+    async def settle(self, step: SubmitStep) -> SubmissionResult:
+        """Confirm, or prove that it never landed; heartbeats until the ledger has decided."""
+        with _again_later():
+            return await self._settler.settle(step.request_id)
+
+
+@contextmanager
+def _again_later() -> Iterator[None]:
+    """Every error of ours is retried by Temporal: only the ledger, a proof or a pre-check ends a request."""
+    try:
+        yield
+    except MintkeeperError as error:
+        benign = isinstance(error, _EXPECTED)
+        raise ApplicationError(
+            error.message,
+            type=error.code,
+            next_retry_delay=_delay(error),
+            category=ApplicationErrorCategory.BENIGN if benign else ApplicationErrorCategory.UNSPECIFIED,
+        ) from error
+
+
+def _delay(error: MintkeeperError) -> timedelta | None:
+    """None leaves it to the retry policy's backoff."""
+    if isinstance(error, NoChannelFree | LedgerLags):
+        # spread, so that those who wait do not all come back at once
+        return timedelta(seconds=random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+    if isinstance(error, WorkerStopping):
+        return timedelta(milliseconds=10)
+    if isinstance(error, HorizonUnavailable) and error.retry_after is not None:
+        return timedelta(seconds=error.retry_after)
+    return None

@@ -1,0 +1,166 @@
+"""Horizon as a few questions with small typed answers; retries nothing by itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from stellar_sdk.client.aiohttp_client import AiohttpClient
+from stellar_sdk.client.response import Response
+from stellar_sdk.exceptions import ConnectionError as HorizonConnectionError
+
+from activities.stellar.answers import Answer, judge_answer, no_answer
+from activities.stellar.result_codes import read_result
+from domain.errors import Unavailable
+from domain.submission import Landed
+
+READ_SECONDS = 5.0
+SEND_SECONDS = 10.0
+
+
+class HorizonUnavailable(Unavailable):
+    """Horizon gave no usable answer to a read; `retry_after` is in seconds, if it named a pause."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """A closed ledger; `close_time` in Unix seconds."""
+
+    sequence: int
+    close_time: int
+    closed_at: datetime
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccountView:
+    """An account as it stood at `ledger`, the height that Horizon stamped on the answer."""
+
+    account_id: str
+    ledger: int
+    sequence: int
+    body: Mapping[str, Any]
+    """Horizon's account document: balances, signers, thresholds, flags."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoAccount:
+    """The account does not exist at `ledger`."""
+
+    account_id: str
+    ledger: int
+
+
+class Horizon:
+    """One Horizon (or a balancer before several), with one shared HTTP session."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_size: int = 64,
+        read_seconds: float = READ_SECONDS,
+        send_seconds: float = SEND_SECONDS,
+    ) -> None:
+        self.url = url.rstrip("/")
+        self._client = AiohttpClient(
+            pool_size=pool_size, request_timeout=read_seconds, post_timeout=send_seconds
+        )
+
+    async def network_passphrase(self) -> str:
+        """The network that this Horizon serves; raises HorizonUnavailable."""
+        _, body = await self._read("/")
+        return str(body["network_passphrase"])
+
+    async def newest_ledger(self) -> Ledger:
+        """The newest closed ledger that Horizon has taken in; raises HorizonUnavailable."""
+        _, body = await self._read("/ledgers?order=desc&limit=1")
+        record = body["_embedded"]["records"][0]
+        closed_at = datetime.fromisoformat(record["closed_at"])
+        return Ledger(record["sequence"], int(closed_at.timestamp()), closed_at, record["hash"])
+
+    async def account(self, account_id: str) -> AccountView | NoAccount:
+        """An account with the height at which it was read; raises HorizonUnavailable."""
+        response, body = await self._read(f"/accounts/{account_id}", absent=True)
+        ledger = _stamp(response)
+        if response.status_code == 404:
+            return NoAccount(account_id, ledger)
+        return AccountView(account_id, ledger, int(body["sequence"]), body)
+
+    async def transaction(self, hash_: str) -> Landed | None:
+        """Where a transaction landed, found by its own hash or by the inner one of a fee bump.
+
+        None says only that this Horizon does not know it at this moment. Raises HorizonUnavailable.
+        """
+        response, body = await self._read(f"/transactions/{hash_}", absent=True)
+        if response.status_code == 404:
+            return None
+        successful = bool(body["successful"])
+        # asked by the inner hash, Horizon answers with that one; what landed is the wrapping
+        wrapping = body.get("fee_bump_transaction") or body
+        return Landed(
+            found_hash=wrapping["hash"],
+            ledger=body["ledger"],
+            closed_at=datetime.fromisoformat(body["created_at"]),
+            successful=successful,
+            result_codes={} if successful else read_result(body["result_xdr"]).as_extras(),
+            fee_charged=int(body["fee_charged"]),
+        )
+
+    async def send(self, envelope_xdr: str) -> Answer:
+        """Hand in an envelope, once. Whatever goes wrong is an answer too: it may have been taken."""
+        try:
+            response = await self._client.post(f"{self.url}/transactions_async", data={"tx": envelope_xdr})
+        except (HorizonConnectionError, TimeoutError) as error:
+            return no_answer(type(error.__cause__ or error).__name__)
+        return judge_answer(response.status_code, _json(response) or {}, _retry_after(response))
+
+    async def close(self) -> None:
+        """Give the session's connections back."""
+        await self._client.close()
+
+    async def _read(self, path: str, *, absent: bool = False) -> tuple[Response, dict[str, Any]]:
+        """GET a document; `absent` lets Horizon's own 404 pass, with its problem document."""
+        try:
+            response = await self._client.get(self.url + path)
+        except (HorizonConnectionError, TimeoutError) as error:
+            raise HorizonUnavailable(f"cannot reach Horizon at {self.url}") from error
+        body = _json(response)
+        status = response.status_code
+        # a proxy's 404 page says nothing about the ledger: only Horizon's own problem document does
+        not_found = absent and status == 404 and str((body or {}).get("type", "")).endswith("/not_found")
+        if body is None or not (status == 200 or not_found):
+            raise HorizonUnavailable(
+                f"Horizon at {self.url} answered {status} to {path}", _retry_after(response)
+            )
+        return response, body
+
+
+def _json(response: Response) -> dict[str, Any] | None:
+    try:
+        body = json.loads(response.text)
+    except ValueError:
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def _header(response: Response, name: str) -> str:
+    return next((value for key, value in response.headers.items() if key.lower() == name), "")
+
+
+def _stamp(response: Response) -> int:
+    """`Latest-Ledger`; without it an answer proves nothing, so it counts as ledger 0."""
+    text = _header(response, "latest-ledger")
+    return int(text) if text.isdecimal() else 0
+
+
+def _retry_after(response: Response) -> float | None:
+    text = _header(response, "retry-after")
+    return float(text) if text.isdecimal() else None

@@ -1,0 +1,72 @@
+"""Result codes of the ledger, as the strings Horizon uses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stellar_sdk import xdr
+
+_Transaction = xdr.TransactionResultCode
+_Operation = xdr.OperationResultCode
+
+_TRANSACTION_IRREGULAR = {
+    _Transaction.txNO_ACCOUNT: "tx_no_source_account",
+    _Transaction.txBAD_MIN_SEQ_AGE_OR_GAP: "tx_bad_minseq_age_or_gap",
+}
+_OPERATION_IRREGULAR = {_Operation.opNO_ACCOUNT: "op_no_source_account"}
+
+
+@dataclass(frozen=True, slots=True)
+class ResultCodes:
+    """What a transaction result says; `inner` only for a fee bump, `operations` only if they were tried."""
+
+    transaction: str
+    operations: tuple[str, ...]
+    fee_charged: int
+    """Stroops of the native asset; in a refusal for too low a fee, the lowest fee that would do."""
+    inner: str | None = None
+
+    @property
+    def deciding(self) -> str:
+        """The code that speaks about the payment: the inner one where a fee bump only passes it on."""
+        return self.inner or self.transaction
+
+    def as_extras(self) -> dict[str, object]:
+        """The `result_codes` of Horizon's problem documents."""
+        codes: dict[str, object] = {"transaction": self.transaction}
+        if self.inner is not None:
+            codes["inner_transaction"] = self.inner
+        if self.operations:
+            codes["operations"] = list(self.operations)
+        return codes
+
+
+def read_result(result_xdr: str) -> ResultCodes:
+    """Decode a base64 `TransactionResult`; raises ValueError or EOFError if it is none."""
+    outer = xdr.TransactionResult.from_xdr(result_xdr)
+    pair = outer.result.inner_result_pair
+    if pair is None:
+        operations = outer.result.results or []
+        inner = None
+    else:
+        operations = pair.result.result.results or []
+        inner = _transaction_code(pair.result.result.code)
+    return ResultCodes(
+        transaction=_transaction_code(outer.result.code),
+        operations=tuple(_operation_code(result) for result in operations),
+        fee_charged=outer.fee_charged.int64,
+        inner=inner,
+    )
+
+
+def _transaction_code(code: xdr.TransactionResultCode) -> str:
+    return _TRANSACTION_IRREGULAR.get(code) or "tx_" + code.name.removeprefix("tx").lower()
+
+
+def _operation_code(result: xdr.OperationResult) -> str:
+    if result.code is not _Operation.opINNER:
+        return _OPERATION_IRREGULAR.get(result.code) or "op_" + result.code.name.removeprefix("op").lower()
+    # a mint is one payment, so no other operation's result can be ours
+    if result.tr is None or result.tr.payment_result is None:
+        return "op_inner"
+    return "op_" + result.tr.payment_result.code.name.removeprefix("PAYMENT_").lower()

@@ -1,0 +1,62 @@
+"""Handing the stored envelope in, dearer when the network wants more; every answer is noted."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from activities.stellar import envelope
+from activities.stellar.answers import Answer, Meaning
+from activities.stellar.horizon import Horizon
+from activities.stellar.rules import SubmissionRules
+from activities.stellar.signers import Wallet
+from db.session import Database
+from db.writes import submissions
+from domain.submission import Submission
+
+
+class Sender:
+    """Sends what is stored, never anything else: a fee bump is stored before it is sent."""
+
+    def __init__(self, database: Database, horizon: Horizon, wallet: Wallet, rules: SubmissionRules) -> None:
+        self._database = database
+        self._horizon = horizon
+        self._wallet = wallet
+        self._rules = rules
+
+    async def offer(self, submission: Submission) -> tuple[Submission, Answer]:
+        """Send the newest envelope; bump and send again while a dearer one would help.
+
+        Ends because each bump is dearer than the last and the cap is fixed. Returns the submission with
+        its new fee bumps, and the last answer. Raises Unavailable when the database is out of reach.
+        """
+        while True:
+            answer = await self._send(submission)
+            if answer.meaning is not Meaning.DEARER:
+                return submission, answer
+            fee = envelope.next_bump_fee(submission, answer.wanted_fee, self._rules.max_fee_stroops)
+            if fee is None:
+                return submission, answer
+            submission = await self._store_bump(submission, fee)
+
+    async def _send(self, submission: Submission) -> Answer:
+        answer = await self._horizon.send(submission.newest_envelope())
+        async with self._database.transaction() as tx:
+            await submissions.note_attempt(
+                tx,
+                request_id=submission.request_id,
+                hash=submission.hashes()[-1],
+                answer=answer.word,
+                detail=answer.detail,
+                at=datetime.now(UTC),
+            )
+        return answer
+
+    async def _store_bump(self, submission: Submission, fee: int) -> Submission:
+        bump = envelope.bump(
+            submission, self._wallet, fee=fee, network_passphrase=self._rules.network_passphrase
+        )
+        async with self._database.transaction() as tx:
+            await submissions.add_fee_bump(
+                tx, request_id=submission.request_id, bump=bump, at=datetime.now(UTC)
+            )
+        return submission.model_copy(update={"fee_bumps": (*submission.fee_bumps, bump)})

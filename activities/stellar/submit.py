@@ -1,0 +1,179 @@
+"""From APPROVED to a stored envelope that has been sent once: each step only if not done before."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+
+from sqlalchemy.exc import IntegrityError
+
+from activities.stellar import envelope, precheck
+from activities.stellar.horizon import Horizon
+from activities.stellar.ledger_watch import LedgerWatch, Recent
+from activities.stellar.rules import SubmissionRules
+from activities.stellar.sender import Sender
+from activities.stellar.signers import Wallet
+from db.reads import records
+from db.session import Database
+from db.writes import submissions
+from domain.errors import ConfigurationError, NotFound, PrecheckFailed, Refused, Unavailable
+from domain.mint_request import MintStatus
+from domain.records import RequestRecord
+from domain.steps import SubmitAnswer
+from domain.submission import Submission
+
+ISSUER_SECONDS = 5.0
+"""So long the issuer's flags, signers and thresholds may be remembered: they hardly ever change."""
+
+LEDGER_SECONDS = 0.25
+"""So old the newest ledger may be: an older close time only shortens the window."""
+
+NETWORK_SECONDS = 600.0
+"""So long Horizon's network passphrase may be remembered."""
+
+_SEQUENCE_ONCE = "submissions_sequence_used_once"
+
+
+class NoChannelFree(Unavailable):
+    """Every channel account is in use by another request: one becomes free within a ledger or two."""
+
+    code = "no_channel_free"
+
+
+class LedgerLags(Unavailable):
+    """One of Horizon's sources is behind: a sequence read from it may have been used already."""
+
+    code = "ledger_lags"
+
+
+class Submitter:
+    """Pre-check, reserve, sign once, store, send."""
+
+    def __init__(
+        self,
+        database: Database,
+        horizon: Horizon,
+        wallet: Wallet,
+        rules: SubmissionRules,
+        watch: LedgerWatch,
+        sender: Sender,
+    ) -> None:
+        self._database = database
+        self._horizon = horizon
+        self._wallet = wallet
+        self._rules = rules
+        self._watch = watch
+        self._sender = sender
+        self._issuer = Recent(lambda: horizon.account(wallet.issuer))
+        self._network = Recent(horizon.network_passphrase)
+
+    async def submit(self, request_id: str) -> SubmitAnswer:
+        """Bring the request to SUBMITTING and send its envelope, or to FAILED by a failed pre-check.
+
+        An attempt that starts anywhere goes on where the last one stopped: what the database shows as
+        done is not done again. Raises NoChannelFree, LedgerLags, Unavailable or ConfigurationError: all
+        of them mean again later.
+        """
+        try:
+            record = await self._bring_to_submitting(request_id)
+        except PrecheckFailed as refusal:
+            record = await self._fail(request_id, refusal.message)
+        if record.status is MintStatus.SUBMITTING and record.submission is not None:
+            await self._sender.offer(record.submission)
+        return _answer(record)
+
+    async def _bring_to_submitting(self, request_id: str) -> RequestRecord:
+        """Everything between approval and the stored envelope; raises PrecheckFailed."""
+        record, channel = await self._begin(request_id)
+        if channel is None:
+            return record
+        return await self._store(record, await self._build(record, channel))
+
+    async def _begin(self, request_id: str) -> tuple[RequestRecord, str | None]:
+        """The request and its reserved channel account; no channel if it is past APPROVED already."""
+        async with self._database.transaction() as tx:
+            record = await records.request(tx, request_id)
+            if record is None:
+                raise NotFound(f"there is no mint request {request_id}")
+            if record.status is MintStatus.PENDING:
+                raise Refused(f"mint request {request_id} is not approved: nothing may be signed for it")
+            if record.status is not MintStatus.APPROVED:
+                return record, None
+            precheck.judge_request(
+                record.request,
+                network_passphrase=self._rules.network_passphrase,
+                issuer=self._wallet.issuer,
+            )
+            channel = await submissions.reserve(tx, request_id=request_id, accounts=self._wallet.channels)
+        if channel is None:
+            raise NoChannelFree("every channel account is in use: trying again shortly")
+        return record, channel
+
+    async def _build(self, record: RequestRecord, channel_id: str) -> Submission:
+        """Look at the ledger, judge, sign. The channel is read after it was reserved, so nobody moves it."""
+        request = record.request
+        known = self._watch.highest
+        passphrase, newest, channel, destination = await asyncio.gather(
+            self._network.get(NETWORK_SECONDS),
+            self._watch.newest(LEDGER_SECONDS),
+            self._horizon.account(channel_id),
+            self._horizon.account(request.destination),
+        )
+        is_issuer = channel_id == self._wallet.issuer
+        issuer = channel if is_issuer else await self._issuer.get(ISSUER_SECONDS)
+        if passphrase != self._rules.network_passphrase:
+            raise ConfigurationError(
+                f"Horizon at {self._horizon.url} serves the network {passphrase!r}: "
+                "check MINTKEEPER_HORIZON_URL and MINTKEEPER_NETWORK_PASSPHRASE"
+            )
+        if channel.ledger < known:
+            raise LedgerLags(f"Horizon shows ledger {channel.ledger}, although {known} has closed")
+        precheck.judge_deadline(request, newest.close_time)
+        precheck.judge_issuer(issuer)
+        precheck.judge_destination(request, destination)
+        return envelope.sign_mint(
+            request,
+            self._wallet,
+            channel=channel_id,
+            sequence=precheck.judge_channel(channel).sequence + 1,
+            max_time=envelope.max_time_for(request, newest.close_time, self._rules.window_seconds),
+            signed_at_ledger=newest.sequence,
+        )
+
+    async def _store(self, record: RequestRecord, submission: Submission) -> RequestRecord:
+        """Keep the envelope, or find the one that another worker kept first: only that one is ever sent."""
+        try:
+            async with self._database.transaction() as tx:
+                return await submissions.store_submission(
+                    tx, record=record, submission=submission, at=datetime.now(UTC)
+                )
+        except IntegrityError as error:
+            # the database knows every sequence that landed; an account read that is behind it was too old
+            if _SEQUENCE_ONCE not in str(error.orig):
+                raise
+            raise LedgerLags(
+                f"Horizon shows channel account {submission.channel} as it was before"
+            ) from error
+
+    async def _fail(self, request_id: str, reason: str) -> RequestRecord:
+        async with self._database.transaction() as tx:
+            record = await records.lock_request(tx, request_id)
+            if record.status is not MintStatus.APPROVED:
+                return record
+            return await submissions.fail_before_signing(
+                tx, record=record, reason=reason, at=datetime.now(UTC)
+            )
+
+
+def _answer(record: RequestRecord) -> SubmitAnswer:
+    stored = record.submission
+    if stored is None:
+        return SubmitAnswer(status=record.status, reason=record.reason)
+    return SubmitAnswer(
+        status=record.status,
+        reason=record.reason,
+        hash=stored.hash,
+        channel=stored.channel,
+        sequence=stored.sequence,
+        max_time=stored.max_time,
+    )

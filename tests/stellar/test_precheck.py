@@ -1,0 +1,127 @@
+"""The pre-check: what the ledger would refuse is refused before anything is signed."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from activities.stellar import precheck
+from activities.stellar.horizon import AccountView, NoAccount
+from domain.errors import ConfigurationError, PrecheckFailed
+from settings import PUBLIC_PASSPHRASE, TESTNET_PASSPHRASE
+from tests.support.mints import CHANNEL, HOLDER, ISSUER, a_request
+
+
+def an_account(account_id, *, weight=1, low=0, med=0, lines=()) -> AccountView:
+    """An account as Horizon shows it."""
+    body = {
+        "signers": [{"key": account_id, "weight": weight, "type": "ed25519_public_key"}],
+        "thresholds": {"low_threshold": low, "med_threshold": med, "high_threshold": 0},
+        "balances": [{"asset_type": "native", "balance": "100.0000000"}, *lines],
+    }
+    return AccountView(account_id, 7, 41, body)
+
+
+def a_line(limit="922337203685.4775807", balance="0.0000000", *, authorized=True, liabilities="0.0000000"):
+    """The holder's trustline for the requested asset."""
+    return {
+        "asset_code": "EURT",
+        "asset_issuer": ISSUER.public_key,
+        "limit": limit,
+        "balance": balance,
+        "buying_liabilities": liabilities,
+        "is_authorized": authorized,
+    }
+
+
+def judge(line):
+    """Judge the destination with this trustline, or none."""
+    precheck.judge_destination(a_request(), an_account(HOLDER.public_key, lines=[line] if line else []))
+
+
+@pytest.mark.parametrize("line", [
+    a_line(), a_line(limit="2500.0000000"), a_line(limit="2600.0000000", balance="100.0000000"),
+])  # fmt: skip
+def test_an_authorised_line_with_room_is_fine(line):
+    """The amount may fill the line exactly."""
+    assert judge(line) is None
+
+
+@pytest.mark.parametrize(("line", "words"), [
+    (None, "has no trustline"),
+    (a_line(authorized=False), "not authorised"),
+    (a_line(limit="2499.9999999"), "has room for 2499.9999999 only"),
+    (a_line(limit="2500.0000000", balance="0.0000001"), "has room for 2499.9999999 only"),
+    (a_line(limit="2500.0000000", liabilities="1.0000000"), "has room for 2499.0000000 only"),
+    (a_line(limit="1.0000000", balance="2.0000000"), "has room for 0.0000000 only"),
+])  # fmt: skip
+def test_a_destination_that_cannot_take_the_amount_is_refused(line, words):
+    """The reason says in plain words what is missing on the ledger."""
+    with pytest.raises(PrecheckFailed, match=words):
+        judge(line)
+
+
+def test_a_missing_destination_is_refused():
+    """A payment of an issued asset can't create an account."""
+    with pytest.raises(PrecheckFailed, match="does not exist on the ledger"):
+        precheck.judge_destination(a_request(), NoAccount(HOLDER.public_key, 7))
+
+
+def test_a_line_of_another_issuer_does_not_count():
+    """Only code and issuer together name an asset."""
+    with pytest.raises(PrecheckFailed, match="has no trustline"):
+        judge(a_line() | {"asset_issuer": CHANNEL.public_key})
+
+
+@pytest.mark.parametrize(("weight", "med"), [(0, 0), (1, 2)])
+def test_an_issuer_key_without_enough_weight_is_refused(weight, med):
+    """A payment needs the medium threshold, and a locked key has no weight at all."""
+    with pytest.raises(PrecheckFailed, match="has weight"):
+        precheck.judge_issuer(an_account(ISSUER.public_key, weight=weight, med=med))
+
+
+def test_a_missing_issuer_is_refused():
+    """Nobody can issue from an account that does not exist."""
+    with pytest.raises(PrecheckFailed, match="issuer"):
+        precheck.judge_issuer(NoAccount(ISSUER.public_key, 7))
+
+
+@pytest.mark.parametrize("channel", [
+    NoAccount(CHANNEL.public_key, 7), an_account(CHANNEL.public_key, weight=1, low=2),
+])  # fmt: skip
+def test_an_unusable_channel_is_no_fault_of_the_request(channel):
+    """It waits for an operator: a ConfigurationError is tried again, the request does not fail."""
+    with pytest.raises(ConfigurationError, match="channel account"):
+        precheck.judge_channel(channel)
+
+
+def test_a_usable_channel_is_answered_as_it_was_read():
+    """Its sequence goes into the transaction."""
+    channel = an_account(CHANNEL.public_key)
+    assert precheck.judge_channel(channel) is channel
+
+
+def test_a_request_for_another_network_is_refused():
+    """The digest names the network, so signing for another one would mint something else."""
+    with pytest.raises(PrecheckFailed, match="network"):
+        precheck.judge_request(
+            a_request(network_passphrase=PUBLIC_PASSPHRASE),
+            network_passphrase=TESTNET_PASSPHRASE,
+            issuer=ISSUER.public_key,
+        )
+
+
+def test_a_foreign_issuer_is_refused():
+    """This installation mints its own issuer's assets only."""
+    with pytest.raises(PrecheckFailed, match="not issued by"):
+        precheck.judge_request(a_request(), network_passphrase=TESTNET_PASSPHRASE, issuer=CHANNEL.public_key)
+
+
+@pytest.mark.parametrize(("close_time", "refused"), [(999, False), (1000, True), (1001, True)])
+def test_the_deadline_is_judged_by_the_ledger(close_time, refused):
+    """Once a ledger has closed at the deadline no later one can be in time."""
+    request = a_request(deadline=datetime.fromtimestamp(1000, UTC))
+    if refused:
+        with pytest.raises(PrecheckFailed, match="is past by the ledger's clock"):
+            precheck.judge_deadline(request, close_time)
+    else:
+        assert precheck.judge_deadline(request, close_time) is None
