@@ -11,14 +11,14 @@ from pathlib import Path
 
 from sandbox.ledger.server import SandboxOptions, serve
 
-DEFAULT_PASSPHRASE = "Standalone Network ; February 2017"
+DEFAULT_NETWORK = "Standalone Network ; February 2017"
 
 
 def parse(arguments: Sequence[str] | None = None) -> SandboxOptions:
     """Options from the command line."""
     parser = argparse.ArgumentParser(prog="python -m sandbox.ledger", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="0 takes a free port")
-    parser.add_argument("--network-passphrase", default=DEFAULT_PASSPHRASE)
+    parser.add_argument("--network-passphrase", default=DEFAULT_NETWORK)
     parser.add_argument(
         "--interval", type=float, default=1.0, help="seconds between ledgers, 0 closes at once"
     )

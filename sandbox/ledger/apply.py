@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from stellar_sdk import StrKey, xdr
 
+from sandbox.ledger.codec import present
 from sandbox.ledger.entries import Overlay, load_account
 from sandbox.ledger.envelopes import FeeBump, Submission, Transaction
 from sandbox.ledger.operations import OPERATIONS, OpContext
@@ -95,8 +96,7 @@ class _Runner:
         return refusal or self._operations(transaction, fee)
 
     def _use_sequence(self, transaction: Transaction) -> None:
-        account = load_account(self.entries, transaction.source)
-        assert account is not None  # noqa: S101  (found by the checks before)
+        account = present(load_account(self.entries, transaction.source))
         self.entries.put(
             replace(
                 account,

@@ -8,7 +8,7 @@ from hashlib import sha256
 
 from sandbox.ledger.apply import Applied, apply_all
 from sandbox.ledger.entries import Entry, Key, Overlay, account_key
-from sandbox.ledger.envelopes import FeeBump, Submission, Transaction
+from sandbox.ledger.envelopes import FeeBump, Submission
 from sandbox.ledger.genesis import GENESIS, root_account
 from sandbox.ledger.history import (
     History,
@@ -42,7 +42,7 @@ class Chain:
     def __init__(self, passphrase: str) -> None:
         self.history = History()
         root = root_account(passphrase)
-        self.state = State([(account_key(root.account_id), root)])
+        self.state = State([(account_key(root.account_id), root)], GENESIS.sequence)
         self.history.append(GENESIS, [])
 
     @property
@@ -55,7 +55,7 @@ class Chain:
     ) -> ClosedLedger:
         """Close the next ledger at ``closed_at`` (unix seconds) with what waits in the queue.
 
-        ``late_allowance`` in seconds is what a transaction must still have left to stay in the queue afterwards.
+        ``late_allowance``, in seconds, is what a transaction must still have to stay in the queue afterwards.
 
         Raises:
             NotIncreasingError: the last ledger closed at that time or later.
@@ -96,7 +96,7 @@ class Chain:
 
 
 def _best_paying(candidates: list[Submission]) -> list[Submission]:
-    """When the ledger cannot take all operations: the highest fee per operation first, in order per source."""
+    """When not all operations fit: the highest fee per operation first, in order per source."""
     room = MAX_LEDGER_OPERATIONS
     if sum(item.operation_count for item in candidates) <= room:
         return candidates
@@ -130,7 +130,7 @@ def _set_hash(previous_hash: str, chosen: Sequence[Submission]) -> bytes:
 
 
 def _apply_order(chosen: list[Submission], set_hash: bytes) -> list[Submission]:
-    """The first transaction of every source, then every second one, and so on; sources in an order nobody picks."""
+    """The first of every source, then the second of each, and so on; sources in an order nobody picks."""
     mask = int.from_bytes(set_hash, "big")
     rounds: dict[str, int] = {}
     keyed = []
@@ -153,7 +153,6 @@ def _summary(ledger: LedgerRecord, applied: list[Applied]) -> LedgerRecord:
 
 def _record(item: Applied, ledger: LedgerRecord, order: int) -> TransactionRecord:
     submission = item.submission
-    assert isinstance(submission, Transaction | FeeBump)  # noqa: S101  (there is no third kind)
     return TransactionRecord(
         ledger=ledger.sequence,
         order=order,
@@ -166,5 +165,4 @@ def _record(item: Applied, ledger: LedgerRecord, order: int) -> TransactionRecor
         fee_charged=item.result.fee_charged,
         accounts=touched_accounts(submission),
         codes=item.result.codes(),
-        submission=submission,
     )

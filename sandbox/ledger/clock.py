@@ -18,7 +18,7 @@ def _close_now(node: Node) -> None:
 
 
 async def run_clock(node: Node) -> None:
-    """Close ledgers until cancelled: every ``interval`` seconds, or with interval 0 as soon as something waits."""
+    """Close ledgers until cancelled: every ``interval`` seconds, with 0 as soon as something waits."""
     interval = node.options.interval
     if node.chain.last.sequence == 1:
         _close_now(node)

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TypeVar
 
 from stellar_sdk import MuxedAccount, StrKey, xdr
 
 from sandbox.ledger.rules import STROOPS_PER_UNIT
 
 NATIVE = "native"
+
+Value = TypeVar("Value")
+
+
+def present(value: Value | None) -> Value:
+    """A value that the rules say is there, such as the arm a union's type names; LookupError if it is not."""
+    if value is None:
+        raise LookupError("a value is missing that the ledger's rules promise")
+    return value
 
 
 @lru_cache(maxsize=65536)
@@ -30,17 +40,14 @@ def is_account_id(text: str) -> bool:
 
 def account_of(account: xdr.AccountID) -> str:
     """The G... address of an XDR account id."""
-    key = account.account_id.ed25519
-    assert key is not None  # noqa: S101  (the union has this one arm)
-    return account_from_raw(key.uint256)
+    return account_from_raw(present(account.account_id.ed25519).uint256)
 
 
 def account_of_muxed(account: xdr.MuxedAccount) -> str:
-    """The G... address under a possibly muxed account: the id inside an M... address is no ledger identity."""
+    """The G... address of a possibly muxed account; the id inside an M... address is no ledger identity."""
     if account.med25519 is not None:
         return account_from_raw(account.med25519.ed25519.uint256)
-    assert account.ed25519 is not None  # noqa: S101  (the other arm of the union)
-    return account_from_raw(account.ed25519.uint256)
+    return account_from_raw(present(account.ed25519).uint256)
 
 
 def muxed_of(account: xdr.MuxedAccount) -> tuple[str, str] | None:
@@ -52,15 +59,14 @@ def muxed_of(account: xdr.MuxedAccount) -> tuple[str, str] | None:
 
 
 def signer_of(key: xdr.SignerKey) -> str:
-    """The strkey (G, T, X or P) of a signer key; empty for a payload signer without payload, which has none."""
+    """The strkey (G, T, X or P) of a signer key; empty for a payload signer without payload."""
     if key.ed25519 is not None:
         return account_from_raw(key.ed25519.uint256)
     if key.pre_auth_tx is not None:
         return StrKey.encode_pre_auth_tx(key.pre_auth_tx.uint256)
     if key.hash_x is not None:
         return StrKey.encode_sha256_hash(key.hash_x.uint256)
-    assert key.ed25519_signed_payload is not None  # noqa: S101  (the last arm of the union)
-    payload = key.ed25519_signed_payload
+    payload = present(key.ed25519_signed_payload)
     if not payload.payload:
         return ""
     padded = payload.payload + b"\0" * (-len(payload.payload) % 4)

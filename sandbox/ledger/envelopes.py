@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -34,7 +35,7 @@ class Preconditions:
     extra_signers: tuple[str, ...] = ()
 
 
-class Submission:
+class Submission(ABC):
     """What a plain transaction and a fee bump have in common for the queue."""
 
     hash: bytes
@@ -44,9 +45,9 @@ class Submission:
     fee_source: str
 
     @property
+    @abstractmethod
     def transaction(self) -> Transaction:
         """The transaction whose operations run: itself, or the inner one of a fee bump."""
-        raise AssertionError("abstract")  # pragma: no cover
 
     @cached_property
     def full_hash(self) -> bytes:
@@ -168,7 +169,7 @@ def _signatures(decorated: list[xdr.DecoratedSignature]) -> tuple[Signature, ...
 
 
 def _from_v0(old: xdr.TransactionV0Envelope) -> xdr.TransactionEnvelope:
-    """The current form of an envelope of the first form, as a node makes it on arrival; the hash is the same."""
+    """The current form of an envelope of the first form, as a node makes it on arrival; same hash."""
     tx = old.tx
     cond = xdr.Preconditions(xdr.PreconditionType.PRECOND_NONE)
     if tx.time_bounds is not None:

@@ -32,8 +32,9 @@ class UnknownFaultError(ValueError):
 class Fault:
     """A fault that is switched on; ``count`` requests are left to suffer it, 0 means it lasts.
 
-    ``after_ledgers`` and ``ledgers`` count ledgers, ``fee_per_operation`` is in stroops, ``retry_after`` in seconds,
-    ``path`` is a prefix of the paths it applies to, ``since_ledger`` the newest ledger when it was switched on.
+    ``after_ledgers`` and ``ledgers`` count ledgers, ``fee_per_operation`` is in stroops, ``retry_after`` in
+    seconds, ``path`` is a prefix of the paths it applies to, ``since_ledger`` the newest ledger when it was
+    switched on.
     """
 
     kind: str

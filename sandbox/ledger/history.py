@@ -10,7 +10,7 @@ from struct import pack
 from stellar_sdk import xdr
 
 from sandbox.ledger.codec import account_of, account_of_muxed
-from sandbox.ledger.envelopes import FeeBump, Transaction
+from sandbox.ledger.envelopes import Submission
 from sandbox.ledger.rules import (
     BASE_FEE,
     BASE_RESERVE,
@@ -71,7 +71,6 @@ class TransactionRecord:
     fee_charged: int
     accounts: tuple[str, ...]
     codes: dict[str, object]
-    submission: Transaction | FeeBump | None = None
     rendered: dict[str, bytes] = field(default_factory=dict)
 
     @property
@@ -84,12 +83,12 @@ class TransactionRecord:
         return self.paging_token | index + 1
 
 
-def envelope_base64(submission: Transaction | FeeBump) -> str:
+def envelope_base64(submission: Submission) -> str:
     """The envelope as it went into the ledger."""
     return base64.b64encode(submission.raw).decode()
 
 
-def touched_accounts(submission: Transaction | FeeBump) -> tuple[str, ...]:
+def touched_accounts(submission: Submission) -> tuple[str, ...]:
     """Accounts a transaction is about: sources, destinations, trustors, claimants."""
     accounts = {submission.source, submission.fee_source}
     for operation in submission.transaction.operations:

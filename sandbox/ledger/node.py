@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from sandbox.ledger.chain import Chain, ClosedLedger
+from sandbox.ledger.codec import present
 from sandbox.ledger.envelopes import FeeBump, Transaction, decode, network_id
 from sandbox.ledger.faults import Faults
 from sandbox.ledger.history import History, LedgerRecord, TransactionRecord
@@ -19,13 +20,13 @@ from sandbox.ledger.store import Store
 from sandbox.ledger.validity import Moment
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SandboxOptions:
     """How to run the sandbox ledger.
 
-    ``port`` 0 takes a free one. ``interval`` is the time between ledgers in seconds, 0 closes at once when there is
-    something to close; ``manual_close`` closes only when told to. ``queue_rule`` is how many transactions one source
-    account may have waiting. Without ``data`` nothing is kept.
+    ``port`` 0 takes a free one. ``interval`` is the time between ledgers in seconds, 0 closes at once when
+    there is something to close; ``manual_close`` closes only when told to. ``queue_rule`` is how many
+    transactions one source account may have waiting. Without ``data`` nothing is kept.
     """
 
     network_passphrase: str
@@ -132,11 +133,11 @@ class Node:
             return self.ingested()
         self._views_served += 1
         newest = self.chain.last.sequence
-        return self._view(newest if self._views_served % 2 else max(1, newest - older.ledgers))
+        oldest = max(self.chain.state.oldest_view, newest - older.ledgers)
+        return self._view(newest if self._views_served % 2 else oldest)
 
     def _view(self, sequence: int) -> View:
-        ledger = self.chain.history.ledger(sequence)
-        assert ledger is not None  # noqa: S101  (between the first and the newest)
+        ledger = present(self.chain.history.ledger(sequence))
         return View(ledger, self.chain.state.view(sequence), self.chain.history)
 
     def stop(self) -> None:

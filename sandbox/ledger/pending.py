@@ -1,4 +1,4 @@
-"""The queue of transactions that wait for a ledger, with its refusals: duplicates, bans, replacement by fee."""
+"""The queue of transactions that wait for a ledger: duplicates, bans, replacement by fee."""
 
 from __future__ import annotations
 
@@ -93,10 +93,7 @@ class TransactionQueue:
         try:
             place = self._place(submission, rule or self._rule)
             self._check_floor(submission, fee_floor)
-            result = check(submission, entries, moment, place.after)
-            if not result.ok:
-                raise _Refused(Status.ERROR, result)
-            self._check_fees(submission, place.replaces, entries, result)
+            self._check(submission, place, entries, moment)
         except _Refused as refused:
             return refused.answer
         self._insert(submission, place.replaces)
@@ -120,13 +117,14 @@ class TransactionQueue:
             self._bans[0].add(submission.full_hash)
             raise _Refused(Status.ERROR, TxResult(TxCode.txINSUFFICIENT_FEE, needed))
 
-    def _check_fees(
-        self, submission: Submission, replaces: Submission | None, entries: Entries, result: TxResult
-    ) -> None:
-        """The fee payer must afford the fees of everything it has waiting."""
+    def _check(self, submission: Submission, place: _Place, entries: Entries, moment: Moment) -> None:
+        """It must be valid, and its fee payer must afford the fees of everything it has waiting."""
+        result = check(submission, entries, moment, place.after)
+        if not result.ok:
+            raise _Refused(Status.ERROR, result)
         fee = submission.fee
-        if replaces is not None and replaces.fee_source == submission.fee_source:
-            fee -= replaces.fee
+        if place.replaces is not None and place.replaces.fee_source == submission.fee_source:
+            fee -= place.replaces.fee
         payer = load_account(entries, submission.fee_source)
         available = payer.available if payer else 0
         if available - fee < self._fees.get(submission.fee_source, 0):
@@ -211,7 +209,7 @@ class TransactionQueue:
                 del self._waiting[source], self._ages[source]
 
     def shift(self) -> None:
-        """A ledger has closed: bans get older, and what waited through too many ledgers is dropped and banned."""
+        """A ledger has closed: bans get older, what waited through too many ledgers is dropped and banned."""
         self._bans.appendleft(set())
         for source in list(self._waiting):
             if self._waiting[source][0].full_hash in self._held:

@@ -93,7 +93,7 @@ def unapplied(kind: xdr.OperationType) -> OpResult:
 class TxResult:
     """Result of a transaction; ``operations`` only with txSUCCESS and txFAILED, ``inner`` only for fee bumps.
 
-    ``fee_charged`` is in stroops; in a refusal it is informative, with txINSUFFICIENT_FEE the fee that would do.
+    ``fee_charged`` is in stroops; in a refusal it informs, with txINSUFFICIENT_FEE of the fee that would do.
     """
 
     code: xdr.TransactionResultCode

@@ -18,7 +18,8 @@ INT64_MAX = 2**63 - 1
 UINT8_MAX = 255
 STROOPS_PER_UNIT = 10**7
 
-# Node policy: how long a transaction may wait, how long a dropped envelope is refused, the price of replacing one.
+# Node policy: how long a transaction may wait, how long a dropped envelope is refused, the price of a
+# replacement.
 QUEUE_LEDGERS = 4
 BAN_LEDGERS = 10
 REPLACE_FEE_MULTIPLIER = 10

@@ -59,7 +59,7 @@ class SignatureChecker:
     def _weigh(
         self, signers: list[WeightedKey], matches: Callable[[Signature, str], bool], total: int, needed: int
     ) -> int:
-        """Add up matching weights; -1 as soon as ``needed`` is reached, so that later signatures stay unused."""
+        """Add up matching weights; -1 once ``needed`` is reached, so that later signatures stay unused."""
         for index, signature in enumerate(self._signatures):
             for position, (key, weight) in enumerate(signers):
                 if not matches(signature, key):

@@ -13,7 +13,9 @@ REMEMBERED_LEDGERS = 64
 class State:
     """All entries after the newest ledger; remembers what the last ledgers replaced."""
 
-    def __init__(self, entries: Iterable[tuple[Key, Entry]] = ()) -> None:
+    def __init__(self, entries: Iterable[tuple[Key, Entry]], ledger: int) -> None:
+        """The entries as they are after ``ledger``; nothing is known about those before."""
+        self.oldest_view = ledger
         self._entries: dict[Key, Entry] = {}
         # Keys an account ever owned; those gone since are skipped when read.
         self._owned: dict[str, dict[Key, None]] = {}
@@ -35,6 +37,8 @@ class State:
 
     def commit(self, ledger: int, changes: Mapping[Key, Entry | None]) -> None:
         """Take over what a ledger changed."""
+        if len(self._replaced) == REMEMBERED_LEDGERS:
+            self.oldest_view = self._replaced[0][0]
         self._replaced.append((ledger, {key: self._entries.get(key) for key in changes}))
         for key, entry in changes.items():
             self._set(key, entry)

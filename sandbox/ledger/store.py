@@ -17,8 +17,9 @@ from sandbox.ledger.state import State
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS network (passphrase TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS ledgers (
-    sequence INTEGER PRIMARY KEY, closed_at INTEGER NOT NULL, previous_hash TEXT NOT NULL, set_hash TEXT NOT NULL,
-    fee_pool INTEGER NOT NULL, successful INTEGER NOT NULL, failed INTEGER NOT NULL,
+    sequence INTEGER PRIMARY KEY, closed_at INTEGER NOT NULL,
+    previous_hash TEXT NOT NULL, set_hash TEXT NOT NULL, fee_pool INTEGER NOT NULL,
+    successful INTEGER NOT NULL, failed INTEGER NOT NULL,
     operations INTEGER NOT NULL, set_operations INTEGER NOT NULL
 );
 CREATE TABLE IF NOT EXISTS transactions (
@@ -65,13 +66,16 @@ class Store:
         """Bring a fresh chain to where the file is."""
         entries = self._entries()
         if entries:
-            chain.state = State(entries)
+            chain.state = State(entries, self._newest())
         records: dict[int, list[TransactionRecord]] = {}
         times = dict(self._db.execute("SELECT sequence, closed_at FROM ledgers"))
         for row in self._db.execute("SELECT * FROM transactions ORDER BY ledger, position"):
             records.setdefault(row[0], []).append(_record(row, times[row[0]]))
         for row in self._db.execute("SELECT * FROM ledgers ORDER BY sequence"):
             chain.history.append(LedgerRecord(*row), records.get(row[0], []))
+
+    def _newest(self) -> int:
+        return int(self._db.execute("SELECT max(sequence) FROM ledgers").fetchone()[0])
 
     def _entries(self) -> list[tuple[Key, Entry]]:
         rows = self._db.execute("SELECT key, body FROM entries")

@@ -1,7 +1,7 @@
 """Whether a transaction is valid: at admission, when a ledger is put together, and when it is applied.
 
-The order of the checks is that of stellar-core 19.0.1, because it decides which code a transaction with several
-faults gets.
+The order of the checks is that of stellar-core 19.0.1, because it decides which code a transaction with
+several faults gets.
 """
 
 from __future__ import annotations
@@ -109,8 +109,8 @@ def common_checks(
 ) -> tuple[Level, xdr.TransactionResultCode]:
     """Everything about a transaction but its operations.
 
-    ``current`` is the sequence number it has to follow, None for that of the account; ``charge`` is false for the
-    inner transaction of a fee bump; ``applying`` says that the fee has been taken already.
+    ``current`` is the sequence number it has to follow, None for that of the account; ``charge`` is false for
+    the inner transaction of a fee bump; ``applying`` says that the fee has been taken already.
     """
     code = _before_sequence(transaction, entries, moment, charge)
     account = load_account(entries, transaction.source)

@@ -114,7 +114,8 @@ def account_of(body, account_id):
         "signers": [{"key": key, "weight": weight} for key, weight in weights.items()],
         "data": body["data"],
         "trustlines": {
-            f"{line['asset_code']}:{line['asset_issuer']}": trustline_of(line) for line in body["balances"][:-1]
+            f"{line['asset_code']}:{line['asset_issuer']}": trustline_of(line)
+            for line in body["balances"][:-1]
         },
     }
 

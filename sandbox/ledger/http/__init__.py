@@ -1,1 +1,1 @@
-"""The HTTP side of the sandbox ledger: the routes, shapes and problems of Horizon, and the sandbox's own routes."""
+"""The HTTP side: the routes, shapes and problems of Horizon, and the sandbox's own routes."""

@@ -32,7 +32,7 @@ def known_account(request: web.Request) -> str:
     account_id = request.match_info["account_id"]
     if not is_account_id(account_id):
         raise BadParameterError(
-            "account_id", "Account ID must start with `G` and contain 56 alphanum characters"
+            "account_id", "account_id: must be an address of 56 characters that starts with G"
         )
     return account_id
 

@@ -11,6 +11,7 @@ from sandbox.ledger.http.context import Context
 from sandbox.ledger.http.control import ControlRoutes
 from sandbox.ledger.http.ledgers import HistoryRoutes
 from sandbox.ledger.http.network import NetworkRoutes
+from sandbox.ledger.http.operations import OperationRoutes
 from sandbox.ledger.http.paging import BadParameterError
 from sandbox.ledger.http.problems import (
     method_not_allowed,
@@ -32,7 +33,7 @@ def build_app(node: Node, base_url: str) -> web.Application:
     app = web.Application(middlewares=[_around(node, control)])
     context = Context(node, base_url)
     _add_state(app.router, AccountRoutes(context), NetworkRoutes(context))
-    _add_history(app.router, HistoryRoutes(context))
+    _add_history(app.router, HistoryRoutes(context), OperationRoutes(context))
     _add_submission(app.router, SubmitRoutes(context))
     _add_control(app.router, control)
     return app
@@ -47,7 +48,7 @@ def _add_state(router: web.UrlDispatcher, accounts: AccountRoutes, network: Netw
     router.add_get("/claimable_balances/{balance_id}", accounts.balance)
 
 
-def _add_history(router: web.UrlDispatcher, history: HistoryRoutes) -> None:
+def _add_history(router: web.UrlDispatcher, history: HistoryRoutes, operations: OperationRoutes) -> None:
     router.add_get("/ledgers", history.ledgers)
     router.add_get("/ledgers/{sequence}", history.ledger)
     router.add_get("/ledgers/{sequence}/transactions", history.transactions_of_ledger)
@@ -56,7 +57,7 @@ def _add_history(router: web.UrlDispatcher, history: HistoryRoutes) -> None:
     router.add_get("/transactions/{hash}", history.transaction)
     for collection in ("operations", "payments"):
         for owner in ("", "/accounts/{account_id}", "/ledgers/{sequence}", "/transactions/{hash}"):
-            router.add_get(f"{owner}/{collection}", history.operations)
+            router.add_get(f"{owner}/{collection}", operations.page)
 
 
 def _add_submission(router: web.UrlDispatcher, submit: SubmitRoutes) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from aiohttp import web
@@ -14,24 +14,25 @@ from sandbox.ledger.http.paging import hal
 from sandbox.ledger.http.render import render_transaction
 from sandbox.ledger.node import Node, View
 
+_DECODED_ENVELOPES = 4096
+
 
 def dump(body: object) -> bytes:
     """JSON without spare spaces."""
     return json.dumps(body, separators=(",", ":")).encode()
 
 
-@dataclass(frozen=True, slots=True)
 class Context:
     """The node and the address it is reached under."""
 
-    node: Node
-    base_url: str
+    def __init__(self, node: Node, base_url: str) -> None:
+        self.node = node
+        self.base_url = base_url
+        self._decode = lru_cache(maxsize=_DECODED_ENVELOPES)(node.decode)
 
     def submission(self, record: TransactionRecord) -> Transaction | FeeBump:
-        """The decoded envelope of a record, decoded at most once."""
-        if record.submission is None:
-            record.submission = self.node.decode(record.envelope_xdr)
-        return record.submission
+        """The decoded envelope of a record."""
+        return self._decode(record.envelope_xdr)
 
     def transaction_body(self, record: TransactionRecord, asked_hash: str = "") -> bytes:
         """The rendered transaction, kept because it never changes."""

@@ -23,7 +23,7 @@ class ControlRoutes:
         self.requests: Counter[str] = Counter()
 
     async def close(self, request: web.Request) -> web.Response:
-        """POST /sandbox/close?at=T: close a ledger at unix time T, without ``at`` one second after the last."""
+        """POST /sandbox/close?at=T: close a ledger at unix time T; without, one second after the last."""
         text = request.query.get("at") or str(self._node.chain.last.closed_at + 1)
         if not text.isdecimal() or len(text) > 18:
             return bad_request("at", "at: must be a unix time in seconds")

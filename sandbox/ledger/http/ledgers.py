@@ -1,16 +1,15 @@
-"""Ledgers, transactions and payments: the history."""
+"""Ledgers and transactions: the history."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from aiohttp import web
 
 from sandbox.ledger.history import LedgerRecord, TransactionRecord
 from sandbox.ledger.http.accounts import known_account
 from sandbox.ledger.http.context import Context, dump
-from sandbox.ledger.http.operations import OperationRecord, operations_of, render_operation
 from sandbox.ledger.http.paging import BadParameterError, Page, hal, page_response
 from sandbox.ledger.http.problems import not_found
 from sandbox.ledger.http.render import render_ledger
@@ -19,6 +18,7 @@ from sandbox.ledger.node import View
 
 _HASH = re.compile("[0-9a-f]{64}")
 _IN_LEDGER = (1 << 32) - 1
+_LEDGER_DIGITS = 10
 
 
 def _ledger_token(ledger: LedgerRecord) -> int:
@@ -29,13 +29,29 @@ def _token(record: TransactionRecord) -> int:
     return record.paging_token
 
 
-def _last_token(view: View) -> int:
+def last_token(view: View) -> int:
     """The highest position a view may show."""
     return view.ledger.sequence << 32 | _IN_LEDGER
 
 
-def _includes_failed(request: web.Request) -> bool:
+def includes_failed(request: web.Request) -> bool:
+    """Whether unsuccessful transactions are asked for as well."""
     return request.query.get("include_failed", "false") == "true"
+
+
+def ledger_number(request: web.Request) -> int:
+    """The ledger of the path; BadParameterError if it is no number."""
+    text = request.match_info["sequence"]
+    if not text.isdecimal() or len(text) > _LEDGER_DIGITS:
+        raise BadParameterError("ledger_id", "ledger_id: must be a number")
+    return int(text)
+
+
+def find_transaction(view: View, asked: str) -> TransactionRecord | None:
+    """The transaction of that hash; BadParameterError if it is no hash."""
+    if not _HASH.fullmatch(asked):
+        raise BadParameterError("tx_id", "tx_id: must be a SHA-256 hash in hex")
+    return view.transaction(asked)
 
 
 class HistoryRoutes:
@@ -56,7 +72,7 @@ class HistoryRoutes:
             )
         page = Page.of(request)
         view = self._context.node.view()
-        found = page.take(page.of_history(view.history.ledgers, _ledger_token, _last_token(view)))
+        found = page.take(page.of_history(view.history.ledgers, _ledger_token, last_token(view)))
         tokens = [str(_ledger_token(ledger)) for ledger in found]
         return page_response(
             request, self._context.base_url, page, tokens, [self._ledger(item) for item in found]
@@ -73,28 +89,22 @@ class HistoryRoutes:
     async def ledger(self, request: web.Request) -> web.Response:
         """GET /ledgers/{sequence}."""
         view = self._context.node.view()
-        ledger = view.history.ledger(self._sequence(request))
+        ledger = view.history.ledger(ledger_number(request))
         if ledger is None or ledger.sequence > view.ledger.sequence:
             return not_found()
         return hal(self._ledger(ledger))
-
-    def _sequence(self, request: web.Request) -> int:
-        text = request.match_info["sequence"]
-        if not text.isdecimal() or len(text) > 10:
-            raise BadParameterError("ledger_id", "ledger_id: must be a number")
-        return int(text)
 
     async def transactions(self, request: web.Request) -> web.StreamResponse:
         """GET /transactions, also as a stream."""
         if wants_stream(request):
             return await stream(
-                request, self._context.node, start_of(request), _last_token, self._transactions_behind
+                request, self._context.node, start_of(request), last_token, self._transactions_behind
             )
         return self._transaction_page(request, self._context.node.view().history.transactions)
 
     def _transactions_behind(self, view: View, position: int) -> list[tuple[int, bytes]]:
         page = Page(str(position), False, 0)
-        records = page.of_history(view.history.transactions, _token, _last_token(view))
+        records = page.of_history(view.history.transactions, _token, last_token(view))
         return [
             (record.paging_token, self._context.transaction_body(record))
             for record in records
@@ -110,14 +120,14 @@ class HistoryRoutes:
     async def transactions_of_ledger(self, request: web.Request) -> web.Response:
         """GET /ledgers/{sequence}/transactions."""
         return self._transaction_page(
-            request, self._context.node.chain.history.of_ledger(self._sequence(request))
+            request, self._context.node.chain.history.of_ledger(ledger_number(request))
         )
 
     def _transaction_page(self, request: web.Request, records: Sequence[TransactionRecord]) -> web.Response:
         page = Page.of(request)
         view = self._context.node.view()
-        everything = _includes_failed(request)
-        visible = page.of_history(records, _token, _last_token(view))
+        everything = includes_failed(request)
+        visible = page.of_history(records, _token, last_token(view))
         found = page.take(record for record in visible if everything or record.successful)
         bodies = [self._context.transaction_body(record) for record in found]
         tokens = [str(record.paging_token) for record in found]
@@ -126,52 +136,5 @@ class HistoryRoutes:
     async def transaction(self, request: web.Request) -> web.Response:
         """GET /transactions/{hash}, of an outer or an inner transaction."""
         asked = request.match_info["hash"].lower()
-        record = self._find(asked)
+        record = find_transaction(self._context.node.view(), asked)
         return hal(self._context.transaction_body(record, asked)) if record else not_found()
-
-    def _find(self, asked: str) -> TransactionRecord | None:
-        if not _HASH.fullmatch(asked):
-            raise BadParameterError("tx_id", "Transaction hash must be a hex-encoded, lowercase SHA-256 hash")
-        return self._context.node.view().transaction(asked)
-
-    async def operations(self, request: web.Request) -> web.Response:
-        """GET /operations and /payments, of everything, an account, a ledger or a transaction."""
-        page = Page.of(request)
-        view = self._context.node.view()
-        payments = request.path.endswith("/payments")
-        account = known_account(request) if "account_id" in request.match_info else ""
-        records = self._records(request, account)
-        if records is None:
-            return not_found()
-        everything = _includes_failed(request) or "hash" in request.match_info
-        visible = [
-            item
-            for item in records
-            if item.ledger <= view.ledger.sequence and (everything or item.successful)
-        ]
-        operations = self._operations(visible, payments=payments, account=account)
-        found = page.take(page.of_history(operations, lambda item: item.token, _last_token(view)))
-        bodies = [dump(render_operation(item, self._context.base_url)) for item in found]
-        tokens = [str(item.token) for item in found]
-        return page_response(request, self._context.base_url, page, tokens, bodies)
-
-    def _records(self, request: web.Request, account: str) -> Sequence[TransactionRecord] | None:
-        history = self._context.node.chain.history
-        if account:
-            return history.of_account(account)
-        if "sequence" in request.match_info:
-            return history.of_ledger(self._sequence(request))
-        if "hash" in request.match_info:
-            record = self._find(request.match_info["hash"].lower())
-            return [record] if record else None
-        return history.transactions
-
-    def _operations(
-        self, records: Iterable[TransactionRecord], *, payments: bool, account: str
-    ) -> list[OperationRecord]:
-        return [
-            operation
-            for record in records
-            for operation in operations_of(record, self._context.submission(record).transaction)
-            if (not payments or operation.is_payment) and (not account or account in operation.accounts)
-        ]

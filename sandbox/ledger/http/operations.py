@@ -1,147 +1,77 @@
-"""Operations and payments in Horizon's shape."""
+"""Operations and payments, of everything, an account, a ledger or a transaction."""
 
 from __future__ import annotations
 
-import base64
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-from stellar_sdk import xdr
+from aiohttp import web
 
-from sandbox.ledger.codec import account_of, account_of_muxed, amount_string, asset_of, muxed_of
-from sandbox.ledger.envelopes import Transaction
-from sandbox.ledger.history import TransactionRecord, operation_counterparts
-from sandbox.ledger.http.render import asset_fields, link, timestamp
+from sandbox.ledger.history import TransactionRecord
+from sandbox.ledger.http.accounts import known_account
+from sandbox.ledger.http.context import Context, dump
+from sandbox.ledger.http.ledgers import find_transaction, includes_failed, last_token, ledger_number
+from sandbox.ledger.http.paging import Page, page_response
+from sandbox.ledger.http.problems import not_found
+from sandbox.ledger.http.render_operations import OperationRecord, operations_of, render_operation
+from sandbox.ledger.node import View
 
-_Type = xdr.OperationType
-_PAYMENTS = (_Type.CREATE_ACCOUNT, _Type.PAYMENT, _Type.ACCOUNT_MERGE)
-
-
-@dataclass(frozen=True, slots=True)
-class OperationRecord:
-    """An operation of a closed ledger and where it is."""
-
-    record: TransactionRecord
-    operation: xdr.Operation
-    source: str
-    token: int
-
-    @property
-    def is_payment(self) -> bool:
-        """Whether it moves money between accounts."""
-        return self.operation.body.type in _PAYMENTS
-
-    @property
-    def accounts(self) -> set[str]:
-        """Accounts it is about."""
-        return operation_counterparts(self.operation.body) | {self.source}
+_IN_TRANSACTION = (1 << 12) - 1
 
 
-def operations_of(record: TransactionRecord, transaction: Transaction) -> list[OperationRecord]:
-    """The operations of a recorded transaction, in order."""
-    return [
-        OperationRecord(
-            record, operation, transaction.operation_source(operation), record.operation_id(index)
+class OperationRoutes:
+    """Handlers for /operations and /payments."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def page(self, request: web.Request) -> web.Response:
+        """GET /operations and /payments, alone or under an account, a ledger or a transaction."""
+        page = Page.of(request)
+        view = self._context.node.view()
+        account = known_account(request) if "account_id" in request.match_info else ""
+        records = _records(request, view, account)
+        if records is None:
+            return not_found()
+        payments = request.path.endswith("/payments")
+        everything = includes_failed(request) or "hash" in request.match_info
+        found = page.take(
+            item
+            for item in self._in_order(page, records, view)
+            if (everything or item.record.successful)
+            and (item.is_payment or not payments)
+            and (not account or account in item.accounts)
         )
-        for index, operation in enumerate(transaction.operations)
-    ]
+        bodies = [dump(render_operation(item, self._context.base_url)) for item in found]
+        tokens = [str(item.token) for item in found]
+        return page_response(request, self._context.base_url, page, tokens, bodies)
+
+    def _in_order(
+        self, page: Page, records: Sequence[TransactionRecord], view: View
+    ) -> Iterator[OperationRecord]:
+        """The operations behind the cursor, decoded one transaction after the other as they are asked for."""
+        cursor = page.number()
+        whole = Page(_around(cursor, page.descending), page.descending, page.limit)
+        for record in whole.of_history(records, lambda item: item.paging_token, last_token(view)):
+            operations = operations_of(record, self._context.submission(record).transaction)
+            for item in reversed(operations) if page.descending else operations:
+                if cursor is None or (item.token < cursor if page.descending else item.token > cursor):
+                    yield item
 
 
-def render_operation(item: OperationRecord, base_url: str) -> dict[str, Any]:
-    """An operation resource; details for the operations that move or authorise money."""
-    body = item.operation.body
-    token = str(item.token)
-    return {
-        "_links": {
-            "self": link(f"{base_url}/operations/{token}"),
-            "transaction": link(f"{base_url}/transactions/{item.record.hash}"),
-            "effects": link(f"{base_url}/operations/{token}/effects"),
-            "succeeds": link(f"{base_url}/effects?order=desc&cursor={token}"),
-            "precedes": link(f"{base_url}/effects?order=asc&cursor={token}"),
-        },
-        "id": token,
-        "paging_token": token,
-        "transaction_successful": item.record.successful,
-        "source_account": item.source,
-        "type": body.type.name.lower(),
-        "type_i": int(body.type),
-        "created_at": timestamp(item.record.closed_at),
-        "transaction_hash": item.record.hash,
-        **_details(body, item.source),
-    }
+def _around(cursor: int | None, descending: bool) -> str:
+    """A cursor for transactions that leaves in the one the operation cursor points into."""
+    if cursor is None:
+        return ""
+    return str(cursor | _IN_TRANSACTION) if descending else str(max(0, (cursor & ~_IN_TRANSACTION) - 1))
 
 
-def _details(body: xdr.OperationBody, source: str) -> dict[str, Any]:
-    if body.payment_op is not None:
-        return _payment(body.payment_op, source)
-    if body.create_account_op is not None:
-        create = body.create_account_op
-        return {
-            "starting_balance": amount_string(create.starting_balance.int64),
-            "funder": source,
-            "account": account_of(create.destination),
-        }
-    if body.destination is not None:
-        return {"account": source, "into": account_of_muxed(body.destination)}
-    if body.change_trust_op is not None and body.change_trust_op.line.liquidity_pool is None:
-        asset = asset_fields(asset_of(body.change_trust_op.line))
-        trustee = {"trustee": asset["asset_issuer"]} if "asset_issuer" in asset else {}
-        return {
-            **asset,
-            "limit": amount_string(body.change_trust_op.limit.int64),
-            **trustee,
-            "trustor": source,
-        }
-    return _more_details(body)
-
-
-def _payment(payment: xdr.PaymentOp, source: str) -> dict[str, Any]:
-    muxed = muxed_of(payment.destination)
-    return {
-        **asset_fields(asset_of(payment.asset)),
-        "from": source,
-        "to": account_of_muxed(payment.destination),
-        **({"to_muxed": muxed[0], "to_muxed_id": muxed[1]} if muxed else {}),
-        "amount": amount_string(payment.amount.int64),
-    }
-
-
-def _more_details(body: xdr.OperationBody) -> dict[str, Any]:
-    if body.set_trust_line_flags_op is not None:
-        flags = body.set_trust_line_flags_op
-        return {
-            **asset_fields(asset_of(flags.asset)),
-            "trustor": account_of(flags.trustor),
-            "set_flags": _bits(flags.set_flags),
-            "clear_flags": _bits(flags.clear_flags),
-        }
-    if body.manage_data_op is not None:
-        value = body.manage_data_op.data_value
-        return {
-            "name": body.manage_data_op.data_name.string64.decode("ascii", "replace"),
-            "value": xdr_base64(value) if value is not None else None,
-        }
-    if body.bump_sequence_op is not None:
-        return {"bump_to": str(body.bump_sequence_op.bump_to.sequence_number.int64)}
-    if body.clawback_op is not None:
-        claw = body.clawback_op
-        return {
-            **asset_fields(asset_of(claw.asset)),
-            "from": account_of_muxed(claw.from_),
-            "amount": amount_string(claw.amount.int64),
-        }
-    if body.create_claimable_balance_op is not None:
-        create = body.create_claimable_balance_op
-        return {"asset": asset_of(create.asset), "amount": amount_string(create.amount.int64)}
-    if body.claim_claimable_balance_op is not None:
-        return {"balance_id": body.claim_claimable_balance_op.balance_id.to_xdr_bytes().hex()}
-    return {}
-
-
-def _bits(flags: xdr.Uint32) -> list[int]:
-    return [1 << bit for bit in range(3) if flags.uint32 & 1 << bit]
-
-
-def xdr_base64(value: xdr.DataValue) -> str:
-    """A data value as Horizon shows it."""
-    return base64.b64encode(value.data_value).decode()
+def _records(request: web.Request, view: View, account: str) -> Sequence[TransactionRecord] | None:
+    """Where to look; None if a transaction was named that is not there."""
+    if account:
+        return view.history.of_account(account)
+    if "sequence" in request.match_info:
+        return view.history.of_ledger(ledger_number(request))
+    if "hash" in request.match_info:
+        record = find_transaction(view, request.match_info["hash"].lower())
+        return [record] if record else None
+    return view.history.transactions

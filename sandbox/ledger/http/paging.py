@@ -59,7 +59,7 @@ class Page:
     def of_history(
         self, records: Sequence[Record], token: Callable[[Record], int], last_token: int
     ) -> Iterator[Record]:
-        """The records behind the cursor, in order; ``records`` ascend by token, those above ``last_token`` are hidden."""
+        """The records behind the cursor, in order. They ascend by token; above ``last_token`` is hidden."""
         end = bisect_right(records, last_token, key=token)
         cursor = self.number()
         if not self.descending:

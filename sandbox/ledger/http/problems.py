@@ -11,10 +11,9 @@ from aiohttp import web
 _TYPES: Final = "https://stellar.org/horizon-errors/"
 
 _NOT_FOUND: Final = (
-    "The resource at the url requested was not found.  This usually occurs for one of two reasons:  The url "
-    "requested is not valid, or no data in our database could be found with the parameters provided."
+    "There is nothing at this address, or not yet: the path may be wrong, or the data is unknown here."
 )
-_BAD_REQUEST: Final = "The request you sent was invalid in some way."
+_BAD_REQUEST: Final = "A parameter of the request cannot be used; the extras name it."
 
 
 def problem(
@@ -58,52 +57,34 @@ def method_not_allowed() -> web.Response:
 
 def unsupported_media_type() -> web.Response:
     """415: a submission must be a form."""
-    detail = (
-        "The request has an unsupported content type. Presently, the only supported content type is "
-        "application/x-www-form-urlencoded."
-    )
+    detail = "A submission must be sent as application/x-www-form-urlencoded."
     return problem("unsupported_media_type", "Unsupported Media Type", 415, detail)
 
 
 def transaction_malformed(envelope_xdr: str) -> web.Response:
     """400: the envelope cannot be decoded."""
-    detail = (
-        "Horizon could not decode the transaction envelope in this request. A transaction should be an XDR "
-        "TransactionEnvelope struct encoded using base64.  The envelope read from this request is echoed in the "
-        "`extras.envelope_xdr` field of this response for your convenience."
-    )
+    detail = "The text in `tx` is not the base64 of one transaction envelope; it is returned in the extras."
     extras = {"envelope_xdr": envelope_xdr}
     return problem("transaction_malformed", "Transaction Malformed", 400, detail, extras)
 
 
 def transaction_failed(envelope_xdr: str, result_xdr: str, codes: Mapping[str, object]) -> web.Response:
     """400: refused, or applied without success."""
-    detail = (
-        "The transaction failed when submitted to the stellar network. The `extras.result_codes` field on this "
-        "response contains further details.  Descriptions of each code can be found at: "
-        "https://developers.stellar.org/api/errors/http-status-codes/horizon-specific/transaction-failed/"
-    )
+    detail = "The transaction was refused or applied without success; `extras.result_codes` says why."
     extras = {"envelope_xdr": envelope_xdr, "result_codes": dict(codes), "result_xdr": result_xdr}
     return problem("transaction_failed", "Transaction Failed", 400, detail, extras)
 
 
 def submission_timeout(transaction_hash: str, envelope_xdr: str) -> web.Response:
     """504: not in a ledger yet, which says nothing about later."""
-    detail = (
-        "Your transaction submission request has timed out. This does not necessarily mean the submission has "
-        "failed. Before resubmitting, please use the transaction hash provided in `extras.hash` to poll the GET "
-        "/transactions endpoint for sometime and check if it was included in a ledger."
-    )
+    detail = "No ledger has the transaction yet, and one still may: look it up by the hash in the extras."
     extras = {"hash": transaction_hash, "envelope_xdr": envelope_xdr}
     return problem("transaction_submission_timeout", "Transaction Submission Timeout", 504, detail, extras)
 
 
 def rate_limited(retry_after: int) -> web.Response:
     """429: too many requests; ``retry_after`` in seconds."""
-    detail = (
-        "The rate limit for the requesting IP address is over its alloted limit.  The allowed limit and requests "
-        "left per time period are communicated to clients via the http response headers 'X-RateLimit-*' headers."
-    )
+    detail = "Too many requests; the headers say when to come back."
     headers = {
         "Retry-After": str(retry_after),
         "X-RateLimit-Limit": "3600",
@@ -115,5 +96,5 @@ def rate_limited(retry_after: int) -> web.Response:
 
 def unavailable() -> web.Response:
     """503: not at this time."""
-    detail = "The request cannot be serviced at this time."
+    detail = "Not available at the moment."
     return problem("service_unavailable", "Service Unavailable", 503, detail)

@@ -1,4 +1,4 @@
-"""Ledgers, transactions and accounts in Horizon's shape: 64-bit quantities are strings, 32-bit ones numbers."""
+"""Ledgers, transactions and accounts in Horizon's shape: 64-bit quantities as strings, 32-bit as numbers."""
 
 from __future__ import annotations
 

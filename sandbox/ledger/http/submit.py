@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import struct
 from typing import Final
@@ -87,9 +88,27 @@ class SubmitRoutes:
         answer = self._offer(request, submission)
         if answer is None:
             return submission_timeout(submission.hash.hex(), envelope_xdr)
-        if answer.result is not None:
-            return transaction_failed(envelope_xdr, answer.result.to_xdr(), answer.result.codes())
-        return await self._landed(submission, envelope_xdr)
+        if answer.result is None:
+            return await self._landed(submission, envelope_xdr)
+        if answer.result.code == TxCode.txBAD_SEQ:
+            await self._caught_up(submission)
+            known = self._recorded(submission, envelope_xdr)
+            if known is not None:
+                return known
+        return transaction_failed(envelope_xdr, answer.result.to_xdr(), answer.result.codes())
+
+    async def _caught_up(self, submission: Transaction | FeeBump) -> None:
+        """Wait until history has used the sequence number or knows all ledgers: it may only be late."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SUBMISSION_TIMEOUT_SECONDS):
+                while not self._knows_sequence(submission):
+                    await self._node.next_close()
+
+    def _knows_sequence(self, submission: Transaction | FeeBump) -> bool:
+        view = self._node.ingested()
+        account = load_account(view.entries, submission.source)
+        used = account is not None and account.sequence >= submission.sequence
+        return used or view.ledger.sequence == self._node.chain.last.sequence
 
     def _offer(self, request: web.Request, submission: Transaction | FeeBump) -> Answer | None:
         """Hand a transaction to the node, unless a fault comes between; None is a gateway's time-out."""
@@ -130,7 +149,7 @@ class SubmitRoutes:
         return response
 
     async def friendbot(self, request: web.Request) -> web.Response:
-        """GET or POST /friendbot?addr=: fund a new account; waits for its ledger unless ledgers close by hand."""
+        """GET or POST /friendbot?addr=: fund a new account; waits for the ledger unless it closes by hand."""
         account_id = request.query.get("addr", "")
         if not account_id and request.method == "POST":
             account_id = str((await request.post()).get("addr", ""))

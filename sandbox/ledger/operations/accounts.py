@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from stellar_sdk import xdr
 
-from sandbox.ledger.codec import account_of, account_of_muxed
+from sandbox.ledger.codec import account_of, account_of_muxed, present
 from sandbox.ledger.entries import Account, DataEntry, account_key, fits, load_data
 from sandbox.ledger.operations.base import (
     Failure,
@@ -32,8 +32,7 @@ def is_printable(text: bytes) -> bool:
 
 
 def _create_op(body: xdr.OperationBody) -> xdr.CreateAccountOp:
-    assert body.create_account_op is not None  # noqa: S101  (the arm that the type names)
-    return body.create_account_op
+    return present(body.create_account_op)
 
 
 def _check_create(body: xdr.OperationBody, source: str) -> None:
@@ -58,8 +57,7 @@ def _apply_create(context: OpContext, body: xdr.OperationBody) -> bytes:
 
 
 def _merge_destination(body: xdr.OperationBody) -> str:
-    assert body.destination is not None  # noqa: S101  (the arm that the type names)
-    return account_of_muxed(body.destination)
+    return account_of_muxed(present(body.destination))
 
 
 def _check_merge(body: xdr.OperationBody, source: str) -> None:
@@ -94,8 +92,7 @@ def _may_go(context: OpContext, account: Account) -> None:
 
 
 def _bump_to(body: xdr.OperationBody) -> int:
-    assert body.bump_sequence_op is not None  # noqa: S101  (the arm that the type names)
-    return int(body.bump_sequence_op.bump_to.sequence_number.int64)
+    return int(present(body.bump_sequence_op).bump_to.sequence_number.int64)
 
 
 def _check_bump(body: xdr.OperationBody, _source: str) -> None:
@@ -117,8 +114,7 @@ def _apply_bump(context: OpContext, body: xdr.OperationBody) -> bytes:
 
 
 def _data_op(body: xdr.OperationBody) -> xdr.ManageDataOp:
-    assert body.manage_data_op is not None  # noqa: S101  (the arm that the type names)
-    return body.manage_data_op
+    return present(body.manage_data_op)
 
 
 def _check_data(body: xdr.OperationBody, _source: str) -> None:

@@ -8,7 +8,7 @@ from enum import Enum, IntEnum
 
 from stellar_sdk import xdr
 
-from sandbox.ledger.codec import NATIVE, issuer_of
+from sandbox.ledger.codec import NATIVE, issuer_of, present
 from sandbox.ledger.entries import (
     Account,
     DataEntry,
@@ -54,9 +54,7 @@ class OpContext:
 
     def source_account(self) -> Account:
         """The source account, which is known to exist when an operation is applied."""
-        account = self.account(self.source)
-        assert account is not None  # noqa: S101  (checked before the operation runs)
-        return account
+        return present(self.account(self.source))
 
     def put_account(self, account: Account) -> None:
         """Store a changed account."""
@@ -75,8 +73,8 @@ class Failure(Exception):
 class Operation:
     """The rules of one type of operation.
 
-    ``check`` finds what is wrong with the operation whatever the ledger holds, ``apply`` changes entries and returns
-    what a success carries; both raise `Failure`. ``success`` is the code of a success.
+    ``check`` finds what is wrong with the operation whatever the ledger holds, ``apply`` changes entries and
+    returns what a success carries; both raise `Failure`. ``success`` is the code of a success.
     """
 
     success: IntEnum
@@ -109,8 +107,7 @@ def reserve_subentry(account: Account, low_reserve: IntEnum) -> Account:
 
 def drop_subentry(context: OpContext, entry: Trustline | DataEntry) -> None:
     """Delete an entry of its owner and give the reserve back."""
-    owner = context.account(entry.account_id)
-    assert owner is not None  # noqa: S101  (entries do not outlive their owner)
+    owner = present(context.account(entry.account_id))
     context.put_account(replace(owner, subentries=owner.subentries - 1))
     context.entries.delete(key_of(entry))
 

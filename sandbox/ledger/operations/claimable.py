@@ -8,7 +8,15 @@ from struct import pack
 
 from stellar_sdk import xdr
 
-from sandbox.ledger.codec import NATIVE, account_of, asset_is_valid, asset_of, issuer_of, raw_from_account
+from sandbox.ledger.codec import (
+    NATIVE,
+    account_of,
+    asset_is_valid,
+    asset_of,
+    issuer_of,
+    present,
+    raw_from_account,
+)
 from sandbox.ledger.entries import ClaimableBalance, balance_key, load_balance
 from sandbox.ledger.operations.base import (
     Failure,
@@ -42,8 +50,7 @@ _DEEPEST_PREDICATE = 4
 
 
 def _create_op(body: xdr.OperationBody) -> xdr.CreateClaimableBalanceOp:
-    assert body.create_claimable_balance_op is not None  # noqa: S101  (the arm that the type names)
-    return body.create_claimable_balance_op
+    return present(body.create_claimable_balance_op)
 
 
 def _claimants(create: xdr.CreateClaimableBalanceOp) -> list[xdr.ClaimantV0]:
@@ -130,15 +137,14 @@ def _apply_create(context: OpContext, body: xdr.OperationBody) -> bytes:
 
 
 def _balance_digest(context: OpContext) -> bytes:
-    """The id follows from transaction source, sequence and operation index, so that it is known beforehand."""
+    """The id follows from transaction source, sequence and operation index: it is known beforehand."""
     source = bytes(4) + raw_from_account(context.transaction_source)
     kind = pack(">i", xdr.EnvelopeType.ENVELOPE_TYPE_OP_ID)
     return sha256(kind + source + pack(">qI", context.transaction_sequence, context.index)).digest()
 
 
 def _apply_claim(context: OpContext, body: xdr.OperationBody) -> bytes:
-    assert body.claim_claimable_balance_op is not None  # noqa: S101  (the arm that the type names)
-    balance_id = body.claim_claimable_balance_op.balance_id.to_xdr_bytes().hex()
+    balance_id = present(body.claim_claimable_balance_op).balance_id.to_xdr_bytes().hex()
     balance = load_balance(context.entries, balance_id)
     if balance is None:
         raise Failure(_Claim.CLAIM_CLAIMABLE_BALANCE_DOES_NOT_EXIST)
@@ -151,8 +157,7 @@ def _apply_claim(context: OpContext, body: xdr.OperationBody) -> bytes:
 
 
 def _apply_claw(context: OpContext, body: xdr.OperationBody) -> bytes:
-    assert body.clawback_claimable_balance_op is not None  # noqa: S101  (the arm that the type names)
-    balance_id = body.clawback_claimable_balance_op.balance_id.to_xdr_bytes().hex()
+    balance_id = present(body.clawback_claimable_balance_op).balance_id.to_xdr_bytes().hex()
     balance = load_balance(context.entries, balance_id)
     if balance is None:
         raise Failure(_Claw.CLAWBACK_CLAIMABLE_BALANCE_DOES_NOT_EXIST)
@@ -165,8 +170,8 @@ def _apply_claw(context: OpContext, body: xdr.OperationBody) -> bytes:
 
 
 def _remove(context: OpContext, balance: ClaimableBalance) -> None:
-    sponsor = context.account(balance.sponsor)
-    assert sponsor is not None  # noqa: S101  (an account that sponsors cannot be merged)
+    # An account that sponsors cannot be merged away.
+    sponsor = present(context.account(balance.sponsor))
     context.put_account(replace(sponsor, sponsoring=sponsor.sponsoring - len(balance.claimants)))
     context.entries.delete(balance_key(balance.balance_id))
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from stellar_sdk import xdr
 
-from sandbox.ledger.codec import account_of, signer_of
+from sandbox.ledger.codec import account_of, present, signer_of
 from sandbox.ledger.entries import Account
 from sandbox.ledger.operations.accounts import is_printable
 from sandbox.ledger.operations.base import Failure, OpContext, Operation, Threshold, reserve_subentry
@@ -23,8 +23,7 @@ _Code = xdr.SetOptionsResultCode
 
 
 def _options(body: xdr.OperationBody) -> xdr.SetOptionsOp:
-    assert body.set_options_op is not None  # noqa: S101  (the arm that the type names)
-    return body.set_options_op
+    return present(body.set_options_op)
 
 
 def _weights(options: xdr.SetOptionsOp) -> dict[str, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stellar_sdk import xdr
 
-from sandbox.ledger.codec import NATIVE, account_of_muxed, asset_is_valid, asset_of, issuer_of
+from sandbox.ledger.codec import NATIVE, account_of_muxed, asset_is_valid, asset_of, issuer_of, present
 from sandbox.ledger.operations.base import (
     Failure,
     LineCodes,
@@ -43,8 +43,7 @@ def _apply(context: OpContext, body: xdr.OperationBody) -> bytes:
 
 
 def _payment(body: xdr.OperationBody) -> xdr.PaymentOp:
-    assert body.payment_op is not None  # noqa: S101  (the arm that the type names)
-    return body.payment_op
+    return present(body.payment_op)
 
 
 PAYMENT = Operation(_Code.PAYMENT_SUCCESS, always(Threshold.MEDIUM), _check, _apply)

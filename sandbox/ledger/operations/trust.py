@@ -6,7 +6,15 @@ from dataclasses import replace
 
 from stellar_sdk import xdr
 
-from sandbox.ledger.codec import account_of, account_of_muxed, asset_is_valid, asset_of, issuer_of, muxed_of
+from sandbox.ledger.codec import (
+    account_of,
+    account_of_muxed,
+    asset_is_valid,
+    asset_of,
+    issuer_of,
+    muxed_of,
+    present,
+)
 from sandbox.ledger.entries import Account, Trustline, fits, load_trustline
 from sandbox.ledger.operations.base import (
     Failure,
@@ -36,8 +44,7 @@ _NATIVE = xdr.AssetType.ASSET_TYPE_NATIVE
 
 
 def _change_op(body: xdr.OperationBody) -> xdr.ChangeTrustOp:
-    assert body.change_trust_op is not None  # noqa: S101  (the arm that the type names)
-    return body.change_trust_op
+    return present(body.change_trust_op)
 
 
 def _check_change(body: xdr.OperationBody, source: str) -> None:
@@ -76,8 +83,7 @@ def _flags_of_new_line(issuer: Account) -> int:
 
 
 def _flags_op(body: xdr.OperationBody) -> xdr.SetTrustLineFlagsOp:
-    assert body.set_trust_line_flags_op is not None  # noqa: S101  (the arm that the type names)
-    return body.set_trust_line_flags_op
+    return present(body.set_trust_line_flags_op)
 
 
 def _check_flags(body: xdr.OperationBody, source: str) -> None:
@@ -114,8 +120,7 @@ def _apply_flags(context: OpContext, body: xdr.OperationBody) -> bytes:
 
 
 def _allow_op(body: xdr.OperationBody) -> xdr.AllowTrustOp:
-    assert body.allow_trust_op is not None  # noqa: S101  (the arm that the type names)
-    return body.allow_trust_op
+    return present(body.allow_trust_op)
 
 
 def _allowed_asset(operation: xdr.AllowTrustOp, source: str) -> str | None:
@@ -157,8 +162,7 @@ def _apply_allow(context: OpContext, body: xdr.OperationBody) -> bytes:
 
 
 def _claw_op(body: xdr.OperationBody) -> xdr.ClawbackOp:
-    assert body.clawback_op is not None  # noqa: S101  (the arm that the type names)
-    return body.clawback_op
+    return present(body.clawback_op)
 
 
 def _check_claw(body: xdr.OperationBody, source: str) -> None:
