@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import typer
 
-from commands import acting, audit, dictionaries, doctor, keys, messages, parts, requests
+from commands import acting, audit, dictionaries, doctor, keys, messages, parts, requests, schedules
 
 app = typer.Typer(
     name="mintkeeper",
@@ -19,7 +19,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for subject in (requests, acting, parts, dictionaries, messages, audit, keys, doctor):
+for subject in (requests, acting, parts, dictionaries, messages, audit, keys, schedules, doctor):
     subject.register(app)
 
 

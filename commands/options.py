@@ -25,3 +25,4 @@ KeyFile = Annotated[
 ]
 DecisionId = Annotated[Text, option("--decision-id", "Send the same again after an unknown outcome.")]
 AsSignal = Annotated[bool, option("--signal", "Leave a durable signal; do not wait for the answer.")]
+Actor = Annotated[Text, option("--as", "Who changes it, for the audit; your login name unless said.", "USER")]

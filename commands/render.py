@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -21,6 +21,9 @@ from commands.documents import Document, next_due
 from domain.amounts import format_amount
 from domain.mint_request import TERMINAL, MintStatus
 from domain.records import RequestRecord
+
+if TYPE_CHECKING:
+    from commands.checks import Finding
 
 _STYLES = {
     MintStatus.PENDING: "yellow",
@@ -208,3 +211,13 @@ def _span(span: timedelta) -> str:
     if hours:
         return f"{hours} h {minutes:02d} min"
     return f"{minutes} min" if minutes >= 5 else f"{seconds} s"
+
+
+def findings_table(findings: Sequence[Finding]) -> None:
+    """Print what `doctor` found."""
+    styles = {"ok": "green", "note": "yellow", "failed": "red"}
+    rows = [
+        (finding.name, Text(finding.state, style=styles[finding.state]), finding.detail, finding.mend)
+        for finding in findings
+    ]
+    plain_table(("check", "", "found", "to mend it"), rows, "nothing to check")

@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
-from temporalio.api.enums.v1 import TaskQueueType
-from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
+from temporalio.api.enums.v1 import IndexedValueType, TaskQueueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
@@ -57,13 +57,14 @@ async def connect(*, address: str = "", namespace: str = "") -> Client:
 
 @asynccontextmanager
 async def reachable(client: Client) -> AsyncIterator[Client]:
-    """Use the client; a server that went away meanwhile raises Unavailable."""
+    """Use the client; a server that went away meanwhile, or lets us in no further, raises Unavailable."""
+    address = client.service_client.config.target_host
     try:
         yield client
     except RPCError as error:
         if error.status in _GONE:
-            raise unreachable(client.service_client.config.target_host) from error
-        raise
+            raise unreachable(address) from error
+        raise Unavailable(f"mintkeeper: Temporal at {address} refused: {error.message}") from error
 
 
 def unreachable(address: str) -> Unavailable:
@@ -90,3 +91,20 @@ async def missing_search_attributes(client: Client) -> list[str]:
         ListSearchAttributesRequest(namespace=client.namespace)
     )
     return [key.name for key in ALL if key.name not in answer.custom_attributes]
+
+
+async def register_search_attributes(client: Client) -> list[str]:
+    """Register what the namespace lacks, and answer which; raises RPCError."""
+    missing = set(await missing_search_attributes(client))
+    if missing:
+        await client.operator_service.add_search_attributes(
+            AddSearchAttributesRequest(
+                namespace=client.namespace,
+                search_attributes={
+                    key.name: IndexedValueType.ValueType(int(key.indexed_value_type))
+                    for key in ALL
+                    if key.name in missing
+                },
+            )
+        )
+    return sorted(missing)
