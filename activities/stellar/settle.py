@@ -14,7 +14,7 @@ from activities.stellar.answers import Answer, Meaning
 from activities.stellar.horizon import Horizon, Ledger
 from activities.stellar.ledger_watch import LedgerWatch
 from activities.stellar.sender import Sender
-from db.reads import records
+from db import reads
 from db.session import Database, Transaction
 from db.writes import submissions
 from domain.errors import NotFound, Refused, Unavailable
@@ -160,7 +160,7 @@ class Settler:
 
     async def _conclude(self, course: _Course, result: SubmissionResult) -> SubmissionResult:
         async with self._database.transaction() as tx:
-            record = await records.lock_request(tx, course.submission.request_id)
+            record = await reads.lock_request(tx, course.submission.request_id)
             if record.status is not MintStatus.SUBMITTING:
                 return await self._stored_result(tx, record)
             record = await submissions.conclude(tx, record=record, result=result, at=datetime.now(UTC))
@@ -171,7 +171,7 @@ class Settler:
     @staticmethod
     async def _stored_result(tx: Transaction, record: RequestRecord) -> SubmissionResult:
         """What another worker, or an operator, has concluded: read anew, since the lock was waited for."""
-        stands = await records.request(tx, record.request.id)
+        stands = await reads.request(tx, record.request.id)
         if stands is None or stands.result is None:
             raise Refused(f"mint request {record.request.id} is {record.status} without a result")
         return stands.result
@@ -187,7 +187,7 @@ class Settler:
 
     async def _load(self, request_id: str) -> RequestRecord:
         async with self._database.transaction() as tx:
-            record = await records.request(tx, request_id)
+            record = await reads.request(tx, request_id)
         if record is None:
             raise NotFound(f"there is no mint request {request_id}")
         return record

@@ -13,7 +13,7 @@ from activities.stellar.ledger_watch import LedgerWatch, Recent
 from activities.stellar.rules import SubmissionRules
 from activities.stellar.sender import Sender
 from activities.stellar.signers import Wallet
-from db.reads import records
+from db import reads
 from db.session import Database
 from db.writes import submissions
 from domain.errors import ConfigurationError, NotFound, PrecheckFailed, Refused, Unavailable
@@ -92,7 +92,7 @@ class Submitter:
     async def _begin(self, request_id: str) -> tuple[RequestRecord, str | None]:
         """The request and its reserved channel account; no channel if it is past APPROVED already."""
         async with self._database.transaction() as tx:
-            record = await records.request(tx, request_id)
+            record = await reads.request(tx, request_id)
             if record is None:
                 raise NotFound(f"there is no mint request {request_id}")
             if record.status is MintStatus.PENDING:
@@ -157,7 +157,7 @@ class Submitter:
 
     async def _fail(self, request_id: str, reason: str) -> RequestRecord:
         async with self._database.transaction() as tx:
-            record = await records.lock_request(tx, request_id)
+            record = await reads.lock_request(tx, request_id)
             if record.status is not MintStatus.APPROVED:
                 return record
             return await submissions.fail_before_signing(

@@ -2,10 +2,13 @@
 
 from collections.abc import AsyncIterator
 
+import pytest
 import pytest_asyncio
 
 from activities.stellar.horizon import Horizon
 from tests.support.ledger import MintLedger, mint_ledger
+from tests.support.minting import Minting
+from tests.support.postgres import Seeded
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -21,3 +24,9 @@ async def horizon(ledger: MintLedger) -> AsyncIterator[Horizon]:
     client = Horizon(ledger.url)
     yield client
     await client.close()
+
+
+@pytest.fixture
+def minting(ledger: MintLedger, seeded: Seeded, horizon: Horizon) -> Minting:
+    """The activities over that ledger and the demo tenant's database."""
+    return Minting(ledger, seeded, horizon)
