@@ -1,0 +1,50 @@
+"""What lies where in a data directory."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+PEOPLE = ("alice", "bob", "carol", "dave", "rita", "adam")
+"""The demo tenant's users, who each have a key."""
+
+
+class DataDir:
+    """The paths of one local stack; makes the directories it needs."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+        self.logs = self.root / "logs"
+        self.keys = self.root / "keys"
+        self.postgres = self.root / "postgres"
+        self.temporal_db = self.root / "temporal.db"
+        self.ledger_db = self.root / "ledger.db"
+        self.stack_file = self.root / "stack.json"
+        self.ports_file = self.root / "ports.json"
+        self.lock_file = self.root / "up.lock"
+
+    def create(self) -> None:
+        """Make what is missing; keys are readable by their owner only."""
+        for directory in (self.root, self.logs, self.postgres):
+            directory.mkdir(parents=True, exist_ok=True)
+        self.keys.mkdir(mode=0o700, exist_ok=True)
+
+    def log(self, part: str) -> Path:
+        """The log file of a part."""
+        return self.logs / f"{part}.log"
+
+    def key(self, user: str) -> Path:
+        """A user's private key."""
+        return self.keys / f"{user}.pem"
+
+    def seed(self, account: str) -> Path:
+        """A Stellar account's seed."""
+        return self.keys / f"{account}.seed"
+
+
+def write_private(path: Path, content: str) -> None:
+    """Replace `path` in one step; nobody but the owner may read it."""
+    beside = path.with_name(f".{path.name}.new")
+    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(content)
+    beside.replace(path)

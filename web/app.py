@@ -1,0 +1,54 @@
+"""Puts the web application together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from db.session import Database
+from domain.errors import MintkeeperError
+from settings import Settings
+from web import health
+from web.api import requests as api
+from web.errors import problem
+from web.pages import requests as pages
+from web.security import SecurityHeaders
+from web.state import State
+
+_STATIC = Path(__file__).parent / "static"
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application; connections open when it starts and close when it stops."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        database = Database(settings.database_url, pool_size=4)
+        app.state.mintkeeper = State(settings, database)
+        try:
+            yield
+        finally:
+            await database.close()
+
+    # the interactive API pages load scripts from elsewhere, which our content policy forbids
+    app = FastAPI(title="mintkeeper", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.add_exception_handler(MintkeeperError, problem)
+    app.add_middleware(SecurityHeaders)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=_hosts(settings))
+    app.include_router(health.router)
+    app.include_router(api.router)
+    app.include_router(pages.router)
+    app.mount("/static", StaticFiles(directory=_STATIC), name="static")
+    return app
+
+
+def _hosts(settings: Settings) -> list[str]:
+    """Names under which a browser may reach us: without this, any site could read us by DNS rebinding."""
+    public = urlsplit(settings.public_url).hostname
+    return ["127.0.0.1", "localhost", *([public] if public else [])]
