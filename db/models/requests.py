@@ -11,6 +11,7 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
@@ -58,7 +59,7 @@ class MintRequestRow(Table, table=True):
         ),
         CheckConstraint("decided_at < expires_at", name="mint_requests_decided_in_time"),
         CheckConstraint("next_stage >= 0 AND escalation_level >= 0", name="mint_requests_stages"),
-        Index("mint_requests_by_status", "status", "created_at"),
+        Index("mint_requests_open", "created_at", postgresql_where=text("ended_at IS NULL")),
         Index("mint_requests_decided", "tenant", "asset_code", "asset_issuer", "decided_at"),
     )
 

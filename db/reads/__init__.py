@@ -1,14 +1,26 @@
 """Queries: every function takes an open transaction and returns domain types."""
 
-from db.reads.dictionaries import current_policy, policy, rules, signer
+from db.reads.dictionaries import current_policy, policy, rules, signer, tenants, topics, users
+from db.reads.history import audit_events, audit_head, deliveries, notifications_for, timeline
+from db.reads.lists import open_requests, requests
 from db.reads.records import lock_request, request, request_by_track_number
 
 __all__ = [
+    "audit_events",
+    "audit_head",
     "current_policy",
+    "deliveries",
     "lock_request",
+    "notifications_for",
+    "open_requests",
     "policy",
     "request",
     "request_by_track_number",
+    "requests",
     "rules",
     "signer",
+    "tenants",
+    "timeline",
+    "topics",
+    "users",
 ]

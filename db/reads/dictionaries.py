@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from sqlalchemy import Row, text
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import text
 
 from db.reads.records import parse_policy
 from db.session import Transaction
-from domain.approvals import ApprovalRule
+from domain.approvals import ActorRole, ApprovalRule
 from domain.escalation import EscalationPolicy
 from domain.records import Signer
 
@@ -29,6 +28,54 @@ SELECT CAST(p.body AS text) FROM tenant_defaults d JOIN escalation_policies p ON
 WHERE d.tenant = :tenant
 """)
 _POLICY = text("SELECT CAST(body AS text) FROM escalation_policies WHERE id = :id")
+_TENANTS = text("SELECT code, name, active FROM tenants ORDER BY code")
+_TOPICS = text("SELECT code, name, department, active FROM topics WHERE tenant = :tenant ORDER BY code")
+_USERS = text("""
+SELECT u.name, u.roles, u.tier, u.active, u.email, u.telegram_chat, u.time_zone, u.primary_topic,
+    ARRAY(SELECT x.topic FROM user_topics x WHERE x.tenant = u.tenant AND x.user_name = u.name
+        ORDER BY x.topic) AS topics,
+    ARRAY(SELECT k.key_id FROM approver_keys k WHERE k.tenant = u.tenant AND k.user_name = u.name
+        AND k.revoked_at IS NULL ORDER BY k.key_id) AS keys
+FROM users u WHERE u.tenant = :tenant ORDER BY u.name
+""")
+
+
+class Tenant(BaseModel):
+    """A client of the house."""
+
+    model_config = ConfigDict(frozen=True)
+
+    code: str
+    name: str
+    active: bool
+
+
+class Topic(BaseModel):
+    """A desk that requests belong to."""
+
+    model_config = ConfigDict(frozen=True)
+
+    code: str
+    name: str
+    department: str
+    active: bool
+
+
+class User(BaseModel):
+    """A person of a tenant; `topics` are the additional ones, `keys` the ids of valid keys."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    roles: tuple[ActorRole, ...]
+    tier: int | None
+    active: bool
+    email: str | None
+    telegram_chat: str | None
+    time_zone: str
+    primary_topic: str | None
+    topics: tuple[str, ...]
+    keys: tuple[str, ...]
 
 
 async def signer(tx: Transaction, tenant: str, name: str) -> Signer | None:
@@ -39,12 +86,7 @@ async def signer(tx: Transaction, tenant: str, name: str) -> Signer | None:
 
 async def rules(tx: Transaction, tenant: str) -> list[ApprovalRule]:
     """The tenant's approval rules in their order."""
-    return [rule_from(row) for row in (await tx.execute(_RULES, {"tenant": tenant})).all()]
-
-
-def rule_from(row: Row[Any]) -> ApprovalRule:
-    """The rule that a row of `approval_rules` holds."""
-    return ApprovalRule(**row._mapping)
+    return [ApprovalRule(**row._mapping) for row in await tx.execute(_RULES, {"tenant": tenant})]
 
 
 async def current_policy(tx: Transaction, tenant: str) -> EscalationPolicy | None:
@@ -57,3 +99,18 @@ async def policy(tx: Transaction, policy_id: str) -> EscalationPolicy | None:
     """The published policy of that id, or None."""
     body = await tx.scalar(_POLICY, {"id": policy_id})
     return None if body is None else parse_policy(body)
+
+
+async def tenants(tx: Transaction) -> list[Tenant]:
+    """Every tenant."""
+    return [Tenant(**row._mapping) for row in await tx.execute(_TENANTS)]
+
+
+async def topics(tx: Transaction, tenant: str) -> list[Topic]:
+    """The topics of a tenant."""
+    return [Topic(**row._mapping) for row in await tx.execute(_TOPICS, {"tenant": tenant})]
+
+
+async def users(tx: Transaction, tenant: str) -> list[User]:
+    """The users of a tenant, those who are no longer active included."""
+    return [User(**row._mapping) for row in await tx.execute(_USERS, {"tenant": tenant})]

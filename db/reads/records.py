@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import lru_cache
 from typing import Any
 
@@ -17,7 +16,7 @@ from domain.mint_request import MintRequest, MintStatus
 from domain.records import RequestRecord
 from domain.submission import FeeBump, Outcome, Proof, Submission, SubmissionResult
 
-RECORD_SQL = """
+_RECORD = """
 SELECT r.id, r.tenant, r.network_passphrase, r.asset_code, r.asset_issuer, r.amount, r.destination, r.topic,
     r.requester, r.memo, r.resubmission_of, r.ledger_deadline, CAST(r.rule AS text) AS rule, r.sla_scale,
     r.created_at, r.expires_at, r.status, r.version, r.granted_tiers, r.next_stage, r.escalation_level,
@@ -31,16 +30,22 @@ SELECT r.id, r.tenant, r.network_passphrase, r.asset_code, r.asset_issuer, r.amo
     CASE WHEN s.hash IS NOT NULL THEN
         (SELECT json_agg(json_build_object('hash', b.hash, 'fee', b.fee, 'envelope_xdr', b.envelope_xdr)
             ORDER BY b.position) FROM fee_bumps b WHERE b.request_id = r.id) END AS fee_bumps,
-    (SELECT n.id FROM mint_requests n WHERE n.resubmission_of = r.id) AS resubmitted_as
+    (SELECT n.id FROM mint_requests n WHERE n.resubmission_of = r.id) AS resubmitted_as,
+    (SELECT v.version FROM mint_requests v WHERE v.id = r.id) AS seen_version
 FROM mint_requests r
 JOIN escalation_policies p ON p.id = r.policy_id
 LEFT JOIN submissions s ON s.request_id = r.id
 """
-"""Selects records; append WHERE, ORDER BY, LIMIT on `r`."""
 
-_BY_ID = text(RECORD_SQL + "WHERE r.id = :id")
-_LOCKED = text(RECORD_SQL + "WHERE r.id = :id FOR UPDATE OF r")
-_BY_TRACK_NUMBER = text(RECORD_SQL + "WHERE r.track_number = :track_number")
+
+def record_query(tail: str) -> TextClause:
+    """Selects records; `tail` holds WHERE, ORDER BY, LIMIT on `r` and never a value."""
+    return text(_RECORD + tail)
+
+
+_BY_ID = record_query("WHERE r.id = :id")
+_LOCKED = record_query("WHERE r.id = :id FOR UPDATE OF r")
+_BY_TRACK_NUMBER = record_query("WHERE r.track_number = :track_number")
 
 
 async def request(tx: Transaction, request_id: str) -> RequestRecord | None:
@@ -52,6 +57,9 @@ async def request(tx: Transaction, request_id: str) -> RequestRecord | None:
 async def lock_request(tx: Transaction, request_id: str) -> RequestRecord:
     """The request of that id, held until the transaction ends; raises NotFound."""
     row = (await tx.execute(_LOCKED, {"id": request_id})).one_or_none()
+    if row is not None and row.seen_version != row.version:
+        # the lock was waited for: the row is the newest, but what hangs on it is as old as the statement
+        row = (await tx.execute(_BY_ID, {"id": request_id})).one()
     if row is None:
         raise NotFound(f"there is no mint request {request_id}")
     return record_from(row)
@@ -64,7 +72,7 @@ async def request_by_track_number(tx: Transaction, track_number: str) -> Request
 
 
 async def select_records(tx: Transaction, query: TextClause, params: dict[str, Any]) -> list[RequestRecord]:
-    """Records of a query that begins with RECORD_SQL."""
+    """Records that a `record_query` finds."""
     return [record_from(row) for row in (await tx.execute(query, params)).all()]
 
 
@@ -81,7 +89,7 @@ def parse_rule(body: str) -> ApprovalRule:
 
 
 def record_from(row: Row[Any]) -> RequestRecord:
-    """The record that a row of RECORD_SQL holds."""
+    """The record that a row of a `record_query` holds."""
     return RequestRecord(
         request=_request_from(row),
         policy=parse_policy(row.policy),
@@ -91,7 +99,7 @@ def record_from(row: Row[Any]) -> RequestRecord:
         version=row.version,
         created_at=row.created_at,
         expires_at=row.expires_at,
-        approvals=tuple(Approval.model_validate_json(json.dumps(item)) for item in row.approvals or ()),
+        approvals=tuple(Approval.model_validate(item) for item in row.approvals or ()),
         granted_tiers=tuple(row.granted_tiers),
         next_stage=row.next_stage,
         escalation_level=row.escalation_level,

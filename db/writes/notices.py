@@ -96,9 +96,11 @@ def stage_notices(record: RequestRecord, stage: int, routing: Routing) -> list[N
     return found
 
 
-def stalled_notices(record: RequestRecord, stage: int, routing: Routing) -> list[Notice]:
-    """Tells the leads of the topic's department that the request does not move."""
-    return _to_leads(_Letter(record, "stalled", f"stalled:{stage}", stage), routing)
+def stalled_notices(
+    record: RequestRecord, occasion: str, routing: Routing, stage: int | None = None
+) -> list[Notice]:
+    """Tells the leads of the topic's department, once an occasion, that the request does not move."""
+    return _to_leads(_Letter(record, "stalled", occasion, stage), routing)
 
 
 def status_notices(record: RequestRecord, routing: Routing) -> list[Notice]:

@@ -8,9 +8,9 @@ from datetime import datetime
 from sqlalchemy import text
 
 from db import reads
+from db.reads.dictionaries import User
 from db.session import Transaction
 from db.writes import audit
-from db.writes.people import ActiveUser, active_users
 from domain.approvals import ApprovalRule
 from domain.errors import NotFound, Refused
 from domain.escalation import EscalationPolicy, Stage
@@ -95,7 +95,7 @@ async def switch_policy(tx: Transaction, *, tenant: str, policy_id: str, actor: 
 
 async def _check(tx: Transaction, policy: EscalationPolicy) -> None:
     kinds = {row.name: row.kind for row in await tx.execute(_KINDS, {"tenant": policy.tenant})}
-    users = await active_users(tx, policy.tenant)
+    users = [user for user in await reads.users(tx, policy.tenant) if user.active]
     for stage in policy.stages:
         missing = sorted(set(stage.channels) - kinds.keys())
         if missing:
@@ -105,9 +105,9 @@ async def _check(tx: Transaction, policy: EscalationPolicy) -> None:
         _check_satisfiable(rule, policy, users)
 
 
-def _check_reachable(stage: Stage, kinds: set[str], users: Sequence[ActiveUser]) -> None:
+def _check_reachable(stage: Stage, kinds: set[str], users: Sequence[User]) -> None:
     for tier in stage.notify.tiers():
-        people = [user for user in users if user.approver_tier == tier]
+        people = [user for user in users if "approver" in user.roles and user.tier == tier]
         if not any(user.email or kinds != {"email"} for user in people if kinds):
             raise Refused(
                 f"the stage at {stage.delay_seconds} s tells tier {tier}, but no active approver of that "
@@ -115,16 +115,14 @@ def _check_reachable(stage: Stage, kinds: set[str], users: Sequence[ActiveUser])
             )
 
 
-def _check_satisfiable(rule: ApprovalRule, policy: EscalationPolicy, users: Sequence[ActiveUser]) -> None:
+def _check_satisfiable(rule: ApprovalRule, policy: EscalationPolicy, users: Sequence[User]) -> None:
     """Four eyes included: whoever may request must leave enough others to approve."""
     granted = {stage.grants.tier for stage in policy.stages if stage.grants}
     eligible = set(rule.eligible_tiers(granted))
     for requester in [user.name for user in users if "requester" in user.roles] or [""]:
-        tiers = [user.approver_tier for user in users if user.name != requester]
-        able = [tier for tier in tiers if tier in eligible]
-        senior = rule.at_least_one_of_tier is None or any(
-            tier >= rule.at_least_one_of_tier for tier in able if tier
-        )
+        others = [user for user in users if user.name != requester and "approver" in user.roles]
+        able = [user.tier for user in others if user.tier in eligible]
+        senior = any((tier or 0) >= (rule.at_least_one_of_tier or 0) for tier in able)
         if len(able) < rule.approvals or not senior:
             raise Refused(
                 f"approval rule {rule.position} can never be satisfied for a request of "

@@ -13,7 +13,7 @@ from db.session import Transaction
 from db.writes.notices import has_notices, stage_notices, stalled_notices, status_notices
 from db.writes.opening import check_same_content, check_terms, insert_request, read_terms
 from db.writes.routing import routing
-from db.writes.steps import advance, step_done, step_statement
+from db.writes.steps import advance, announce, step_done, step_statement
 from domain.approvals import ApprovalRule
 from domain.errors import InvalidInput, NotFound, NotOpen, Refused
 from domain.escalation import EscalationPolicy
@@ -143,17 +143,16 @@ async def run_stage(
         before=record,
         after=after,
         step=step,
-        kind="stage.notified" if told else "stage.no_route",
+        kind=f"stage.{wanted.template}" if told else "stage.no_route",
         actor="clock",
         at=at,
         details={
             "stage": stage,
-            "template": wanted.template,
             "dueAt": due_at.isoformat(),
             "grantedTier": wanted.grants.tier if wanted.grants else None,
             "deliveries": len(told),
         },
-        notices=told + (stalled_notices(after, stage, people) if stage > 0 else []),
+        notices=told + (stalled_notices(after, f"stalled:{stage}", people, stage) if stage > 0 else []),
         due_at=due_at,
         statement=_STAGE,
         extra={
@@ -225,6 +224,26 @@ async def add_comment(
         details={"commentId": comment_id, "text": text},
         statement=_COMMENT,
         extra={"comment_id": comment_id, "comment_text": text},
+    )
+
+
+async def report_stalled(
+    tx: Transaction, *, record: RequestRecord, step: str, kind: str, message: str, at: datetime
+) -> None:
+    """Write down that a request does not move as it should and tell the leads, once a step.
+
+    Nothing happens when the request has moved since `record` was read.
+    """
+    people = await routing(tx, record.request)
+    await announce(
+        tx,
+        record=record,
+        step=step,
+        kind=kind,
+        actor="audit",
+        at=at,
+        details={"message": message, "status": record.status},
+        notices=stalled_notices(record, step, people),
     )
 
 

@@ -40,6 +40,9 @@ _CHANGED = """
     RETURNING id
 )
 """
+_UNCHANGED = """
+, changed AS (SELECT request_id AS id FROM found)
+"""
 _SIDE_EFFECTS = """
 , dropped AS (
     UPDATE deliveries SET state = 'skipped', next_attempt_at = NULL, note = 'the request has left PENDING'
@@ -94,6 +97,8 @@ def step_statement(*parts: str, source: str = "found") -> TextClause:
 PLAIN = step_statement()
 """A step that changes nothing but the request."""
 
+_ANNOUNCEMENT = text(_FOUND + _UNCHANGED + _SIDE_EFFECTS)
+
 
 async def advance(
     tx: Transaction,
@@ -115,20 +120,58 @@ async def advance(
     A step that is done already returns the record as it stands. Raises TransitionRefused when the
     request is no longer as `before` says.
     """
-    request = before.request
     params = {
-        "id": request.id,
-        "tenant": request.tenant,
+        **_params(before, after, step, kind, actor, at, details),
+        **_moving_columns(after),
+        **_outbox(after, notices, due_at or at),
+        **(extra or {}),
+    }
+    if not _allowed(before, after) or not (await tx.execute(statement, params)).one()[0]:
+        return await _as_it_stands(tx, before, after, step)
+    return after.model_copy(update={"version": before.version + 1})
+
+
+async def announce(
+    tx: Transaction,
+    *,
+    record: RequestRecord,
+    step: str,
+    kind: str,
+    actor: str,
+    at: datetime,
+    details: Mapping[str, Any],
+    notices: Sequence[Notice],
+) -> None:
+    """Write an audit event and messages about a request that itself stays as it is.
+
+    Nothing happens when the step is done already, or the request is no longer as `record` says.
+    """
+    params = {**_params(record, record, step, kind, actor, at, details), **_outbox(record, notices, at)}
+    await tx.execute(_ANNOUNCEMENT, params)
+
+
+def _params(
+    before: RequestRecord,
+    after: RequestRecord,
+    step: str,
+    kind: str,
+    actor: str,
+    at: datetime,
+    details: Mapping[str, Any],
+) -> dict[str, Any]:
+    tenant, request_id = before.request.tenant, before.request.id
+    return {
+        "id": request_id,
+        "tenant": tenant,
         "was": before.status.value,
         "version": before.version,
         "step": step,
         "kind": kind,
         "actor": actor,
         "at": at,
-        "due_at": due_at or at,
         "body": event_body(
-            tenant=request.tenant,
-            request_id=request.id,
+            tenant=tenant,
+            request_id=request_id,
             step=step,
             kind=kind,
             actor=actor,
@@ -136,13 +179,7 @@ async def advance(
             details=details,
         ),
         "leaves_pending": before.status is MintStatus.PENDING and after.status is not MintStatus.PENDING,
-        **_moving_columns(after),
-        **_outbox(after, notices),
-        **(extra or {}),
     }
-    if not _allowed(before, after) or not (await tx.execute(statement, params)).one()[0]:
-        return await _as_it_stands(tx, before, after, step)
-    return after.model_copy(update={"version": before.version + 1})
 
 
 def _moving_columns(record: RequestRecord) -> dict[str, Any]:
@@ -159,8 +196,9 @@ def _moving_columns(record: RequestRecord) -> dict[str, Any]:
     }
 
 
-def _outbox(record: RequestRecord, notices: Sequence[Notice]) -> dict[str, Any]:
+def _outbox(record: RequestRecord, notices: Sequence[Notice], due_at: datetime) -> dict[str, Any]:
     return {
+        "due_at": due_at,
         "notices": json.dumps([notice.row() for notice in notices]),
         "facts": json.dumps(facts_of(record)) if notices else "{}",
         "inbox_text": f"{record.status}: {record.request.summary}",

@@ -73,11 +73,18 @@ SELECT s.request_id AS id, s.hash, s.channel, s.sequence, s.max_time, s.envelope
 FROM submissions s WHERE s.request_id = :id
 """)
 _BUMP = text("""
-INSERT INTO fee_bumps (hash, request_id, position, fee, envelope_xdr, at)
-SELECT :hash, :id, count(*), :fee, :envelope_xdr, :at FROM fee_bumps WHERE request_id = :id
-ON CONFLICT (hash) DO NOTHING
-RETURNING (SELECT tenant FROM mint_requests WHERE id = :id)
+WITH bumped AS (
+    UPDATE mint_requests SET version = version + 1 WHERE id = :id AND status = 'SUBMITTING'
+        AND NOT EXISTS (SELECT 1 FROM fee_bumps WHERE hash = :hash)
+    RETURNING id, tenant
+), stored AS (
+    INSERT INTO fee_bumps (hash, request_id, position, fee, envelope_xdr, at)
+    SELECT :hash, id, (SELECT count(*) FROM fee_bumps WHERE request_id = :id), :fee, :envelope_xdr, :at
+    FROM bumped
+)
+SELECT tenant FROM bumped
 """)
+_BUMP_KNOWN = text("SELECT 1 FROM fee_bumps WHERE hash = :hash AND request_id = :id")
 _ATTEMPT = text("""
 INSERT INTO submission_attempts (request_id, hash, answer, detail, at)
 VALUES (:id, :hash, :answer, :detail, :at)
@@ -135,10 +142,13 @@ async def load_submission(tx: Transaction, request_id: str) -> Submission | None
 
 
 async def add_fee_bump(tx: Transaction, *, request_id: str, bump: FeeBump, at: datetime) -> None:
-    """Keep a fee bump before it is sent; the same bump again changes nothing. Raises NotFound."""
-    if await tx.scalar(_REQUEST_LOCK, {"id": request_id}) is None:
-        raise NotFound(f"there is no mint request {request_id}")
-    tenant = await tx.scalar(_BUMP, {"id": request_id, "at": at, **bump.model_dump()})
+    """Keep a fee bump before it is sent; the same bump again changes nothing.
+
+    Raises Refused when the request is not SUBMITTING: nothing more is signed for it.
+    """
+    status = await tx.scalar(_REQUEST_LOCK, {"id": request_id})
+    params = {"id": request_id, "at": at, **bump.model_dump()}
+    tenant = await tx.scalar(_BUMP, params)
     if tenant is not None:
         await audit.append(
             tx,
@@ -150,6 +160,8 @@ async def add_fee_bump(tx: Transaction, *, request_id: str, bump: FeeBump, at: d
             at=at,
             details={"hash": bump.hash, "fee": str(bump.fee)},
         )
+    elif await tx.scalar(_BUMP_KNOWN, params) is None:
+        raise Refused(f"mint request {request_id} is {status or 'unknown'}: no fee bump is signed for it")
 
 
 async def note_attempt(

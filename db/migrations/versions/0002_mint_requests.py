@@ -72,7 +72,7 @@ CREATE TABLE mint_requests (
     CONSTRAINT mint_requests_decided_in_time CHECK (decided_at < expires_at),
     CONSTRAINT mint_requests_stages CHECK (next_stage >= 0 AND escalation_level >= 0)
 );
-CREATE INDEX mint_requests_by_status ON mint_requests (status, created_at);
+CREATE INDEX mint_requests_open ON mint_requests (created_at) WHERE ended_at IS NULL;
 CREATE INDEX mint_requests_decided ON mint_requests (tenant, asset_code, asset_issuer, decided_at);
 
 CREATE TABLE approvals (

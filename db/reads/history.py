@@ -1,0 +1,134 @@
+"""What has happened: audit chain, timeline of a request, deliveries, in-app notifications."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+from sqlalchemy import text
+
+from db.session import Transaction
+from domain.audit import AuditHead
+from domain.records import AuditEvent, DeliveryState
+
+_EVENTS = text("""
+SELECT tenant, seq, prev_hash, hash, body FROM audit_events
+WHERE tenant = :tenant AND seq > :after_seq ORDER BY seq LIMIT :limit
+""")
+_HEAD = text("SELECT tenant, seq, hash FROM audit_heads WHERE tenant = :tenant")
+_OF_REQUEST = text("SELECT at, kind, actor, body FROM audit_events WHERE request_id = :id ORDER BY seq")
+_DELIVERIES = text("""
+SELECT id, tenant, request_id, kind, channel, channel_kind, recipient, target, state, attempt, max_attempts,
+    due_at, next_attempt_at, accepted_at, provider_id, note, error
+FROM deliveries WHERE CAST(:request_id AS varchar) IS NULL OR request_id = :request_id
+ORDER BY due_at, channel COLLATE "C", id
+""")
+_NOTIFICATIONS = text("""
+SELECT n.id, n.tenant, n.request_id, n.event, n.body, n.created_at, n.read_at
+FROM notifications n JOIN mint_requests r ON r.id = n.request_id
+WHERE (n.recipient_kind = 'ADMIN_USER' AND n.recipient = :user)
+    OR (n.recipient_kind = 'CLIENT' AND r.requester = :user)
+ORDER BY n.created_at, n.id
+""")
+
+_UNSHOWN = frozenset({"envelope"})
+"""Details for auditors, too long for a timeline."""
+
+
+class DeliveryView(BaseModel):
+    """A delivery as operators see it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    tenant: str
+    request_id: str
+    kind: str
+    channel: str
+    channel_kind: str
+    recipient: str
+    target: str
+    state: DeliveryState
+    attempt: int
+    max_attempts: int
+    due_at: AwareDatetime
+    next_attempt_at: AwareDatetime | None
+    accepted_at: AwareDatetime | None
+    provider_id: str
+    note: str
+    error: str
+
+
+class NotificationView(BaseModel):
+    """An in-app message as its reader sees it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    tenant: str
+    request_id: str
+    event: str
+    body: str
+    created_at: AwareDatetime
+    read_at: AwareDatetime | None
+
+
+async def audit_events(
+    tx: Transaction, tenant: str, after_seq: int = 0, limit: int = 1000
+) -> list[AuditEvent]:
+    """A tenant's chain from the event after `after_seq` on, at most `limit` events."""
+    rows = await tx.execute(_EVENTS, {"tenant": tenant, "after_seq": after_seq, "limit": limit})
+    return [AuditEvent(**row._mapping) for row in rows]
+
+
+async def audit_head(tx: Transaction, tenant: str) -> AuditHead | None:
+    """The newest link of a tenant's chain; kept elsewhere, it proves that nothing was cut off."""
+    row = (await tx.execute(_HEAD, {"tenant": tenant})).one_or_none()
+    return None if row is None else AuditHead(**row._mapping)
+
+
+async def timeline(tx: Transaction, request_id: str) -> list[dict[str, Any]]:
+    """What happened to a request, in order: `at`, `kind`, `actor`, and `details` or a `text`."""
+    entries = [
+        {"at": row.at, "kind": row.kind, "actor": row.actor, "details": _shown(row.body)}
+        for row in await tx.execute(_OF_REQUEST, {"id": request_id})
+    ]
+    entries += [
+        {
+            "at": delivery.accepted_at or delivery.next_attempt_at or delivery.due_at,
+            "kind": f"delivery.{delivery.kind}",
+            "actor": delivery.channel,
+            "text": _delivery_text(delivery),
+        }
+        for delivery in await deliveries(tx, request_id)
+    ]
+    return sorted(entries, key=_moment)
+
+
+def _moment(entry: dict[str, Any]) -> datetime:
+    moment: datetime = entry["at"]
+    return moment
+
+
+def _shown(body: str) -> dict[str, Any]:
+    details = json.loads(body)["details"]
+    return {name: value for name, value in details.items() if name not in _UNSHOWN}
+
+
+def _delivery_text(delivery: DeliveryView) -> str:
+    why = delivery.error or delivery.note
+    return f"{delivery.channel_kind} to {delivery.recipient}: {delivery.state}" + (f" ({why})" if why else "")
+
+
+async def deliveries(tx: Transaction, request_id: str | None = None) -> list[DeliveryView]:
+    """The deliveries of a request, or all of them, by the time they were due."""
+    rows = await tx.execute(_DELIVERIES, {"request_id": request_id})
+    return [DeliveryView(**row._mapping) for row in rows]
+
+
+async def notifications_for(tx: Transaction, user: str) -> list[NotificationView]:
+    """What a user finds in the app: their own messages, and those to the client of their requests."""
+    rows = await tx.execute(_NOTIFICATIONS, {"user": user})
+    return [NotificationView(**row._mapping) for row in rows]

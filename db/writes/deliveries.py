@@ -1,0 +1,133 @@
+"""The outbox, emptied: deliveries are claimed under a lease, and what came of each is written back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import text
+
+from db.session import Transaction
+from domain.errors import Refused
+from domain.records import DeliveryJob, DeliveryState
+
+# an attempt without an answer before its lease ends is ambiguous; it counts, so a crash can't loop for ever
+_CLAIM = text("""
+WITH exhausted AS (
+    UPDATE deliveries SET state = 'dead', lease_until = NULL, error = 'no answer, and no attempt is left'
+    WHERE id IN (SELECT id FROM deliveries WHERE lease_until <= :now AND attempt >= max_attempts
+        FOR UPDATE SKIP LOCKED)
+), due AS (
+    SELECT id, attempt FROM deliveries
+    WHERE next_attempt_at <= :now OR (lease_until <= :now AND attempt < max_attempts)
+    ORDER BY coalesce(next_attempt_at, lease_until), channel COLLATE "C", id
+    LIMIT :limit FOR UPDATE SKIP LOCKED
+), lost AS (
+    UPDATE delivery_attempts SET outcome = 'ambiguous', detail = 'no answer before the lease ended'
+    FROM due WHERE delivery_id = due.id AND delivery_attempts.attempt = due.attempt AND outcome IS NULL
+), claimed AS (
+    UPDATE deliveries SET state = 'sending', attempt = deliveries.attempt + 1, next_attempt_at = NULL,
+        lease_until = CAST(:now AS timestamptz) + make_interval(secs => :lease_seconds)
+    FROM due WHERE deliveries.id = due.id
+    RETURNING deliveries.*
+), begun AS (
+    INSERT INTO delivery_attempts (delivery_id, attempt, started_at, detail)
+    SELECT id, attempt, :now, '' FROM claimed
+)
+SELECT c.id, c.tenant, c.request_id, c.kind, c.channel, c.channel_kind, c.target, c.recipient, c.time_zone,
+    c.attempt, c.max_attempts, c.backoff_seconds, c.due_at, c.facts, r.status AS request_status
+FROM claimed c JOIN mint_requests r ON r.id = c.request_id
+ORDER BY c.due_at, c.channel COLLATE "C", c.id
+""")
+_ACCEPTED = text("""
+WITH result AS (
+    SELECT * FROM unnest(CAST(:ids AS varchar[]), CAST(:provider_ids AS varchar[]), CAST(:notes AS varchar[]))
+        AS r (id, provider_id, note)
+), settled AS (
+    UPDATE deliveries d SET state = 'accepted', accepted_at = :at, lease_until = NULL, next_attempt_at = NULL,
+        provider_id = r.provider_id, note = r.note, error = ''
+    FROM result r WHERE d.id = r.id AND d.state NOT IN ('accepted', 'skipped')
+    RETURNING d.id, d.attempt
+)
+UPDATE delivery_attempts a SET outcome = 'accepted' FROM settled s
+WHERE a.delivery_id = s.id AND a.attempt = s.attempt
+""")
+_SETTLED = text("""
+WITH settled AS (
+    UPDATE deliveries SET state = :state, lease_until = NULL, next_attempt_at = :retry_at, error = :error,
+        note = :note
+    WHERE id = ANY (CAST(:ids AS varchar[])) AND state = 'sending'
+    RETURNING id, attempt
+)
+UPDATE delivery_attempts a SET outcome = :state, detail = :detail FROM settled s
+WHERE a.delivery_id = s.id AND a.attempt = s.attempt
+""")
+_NEXT_DUE = text("SELECT least(min(next_attempt_at), min(lease_until)) FROM deliveries")
+_RETRY = text("""
+UPDATE deliveries SET state = 'pending', next_attempt_at = :at, max_attempts = attempt + 1, error = ''
+WHERE id = :id AND state = 'dead'
+RETURNING pg_notify('mintkeeper_deliveries', '')
+""")
+
+
+async def claim_due(tx: Transaction, *, limit: int, lease_seconds: float, now: datetime) -> list[DeliveryJob]:
+    """Take what is due for sending; no two claimants ever get the same attempt.
+
+    What was claimed and not answered before its lease ended is due again, while attempts are left.
+    """
+    params = {"limit": limit, "lease_seconds": lease_seconds, "now": now}
+    return [DeliveryJob(**row._mapping) for row in await tx.execute(_CLAIM, params)]
+
+
+async def accepted(tx: Transaction, *, results: Sequence[tuple[str, str, str]], at: datetime) -> None:
+    """Note deliveries that their providers took: (id, the provider's own id, a note) each."""
+    ids, provider_ids, notes = zip(*results, strict=True) if results else ((), (), ())
+    params = {"ids": list(ids), "provider_ids": list(provider_ids), "notes": list(notes), "at": at}
+    await tx.execute(_ACCEPTED, params)
+
+
+async def failed(tx: Transaction, *, id: str, error: str, retry_at: datetime, state: DeliveryState) -> None:
+    """Note an attempt that is tried again: FAILED was refused for now, AMBIGUOUS lost its answer."""
+    await _settle(tx, [id], state, error=error, retry_at=retry_at)
+
+
+async def dead(tx: Transaction, *, id: str, error: str) -> None:
+    """Give a delivery up; only `retry_dead` brings it back."""
+    await _settle(tx, [id], DeliveryState.DEAD, error=error)
+
+
+async def skipped(tx: Transaction, *, ids: Sequence[str], why: str) -> None:
+    """Note deliveries that are no longer wanted."""
+    await _settle(tx, ids, DeliveryState.SKIPPED, note=why)
+
+
+async def _settle(
+    tx: Transaction,
+    ids: Sequence[str],
+    state: DeliveryState,
+    *,
+    error: str = "",
+    note: str = "",
+    retry_at: datetime | None = None,
+) -> None:
+    params = {
+        "ids": list(ids),
+        "state": state.value,
+        "error": error,
+        "note": note,
+        "detail": error or note,
+        "retry_at": retry_at,
+    }
+    await tx.execute(_SETTLED, params)
+
+
+async def next_due(tx: Transaction) -> datetime | None:
+    """When the next delivery wants attention: an attempt, or the end of a lease; None: nothing waits."""
+    found: datetime | None = await tx.scalar(_NEXT_DUE)
+    return found
+
+
+async def retry_dead(tx: Transaction, *, id: str, at: datetime) -> None:
+    """Give a dead delivery one more attempt. Raises Refused when there is no such dead delivery."""
+    if (await tx.execute(_RETRY, {"id": id, "at": at})).first() is None:
+        raise Refused(f"there is no dead delivery {id}")
