@@ -54,10 +54,15 @@ class ControlRoutes:
         return hal(dump({"faults": self._node.faults.describe()}))
 
     async def stats(self, _request: web.Request) -> web.Response:
-        """GET /sandbox/stats: requests by method and route since the start or the last reset."""
-        return hal(dump({"requests": dict(self.requests), "total": self.requests.total()}))
+        """GET /sandbox/stats: requests by method and route since the last reset, transactions that wait."""
+        body = {
+            "requests": dict(self.requests),
+            "total": self.requests.total(),
+            "waiting": len(self._node.queue),
+        }
+        return hal(dump(body))
 
-    async def clear_stats(self, _request: web.Request) -> web.Response:
+    async def clear_stats(self, request: web.Request) -> web.Response:
         """DELETE /sandbox/stats: count anew."""
         self.requests.clear()
-        return hal(dump({"requests": {}, "total": 0}))
+        return await self.stats(request)

@@ -131,7 +131,7 @@ async def driving(**options):
 
 @pytest.fixture
 def drive():
-    """Opens a driver with other options than the default: ``async with drive(queue_rule="many") as ledger``."""
+    """Opens a driver with other options: ``async with drive(queue_rule="many") as ledger``."""
     return driving
 
 

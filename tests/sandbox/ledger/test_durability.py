@@ -7,7 +7,15 @@ import signal
 import sys
 
 import pytest
-from stellar_sdk import Asset, ChangeTrust, Claimant, ClaimPredicate, CreateClaimableBalance, ManageData, Payment
+from stellar_sdk import (
+    Asset,
+    ChangeTrust,
+    Claimant,
+    ClaimPredicate,
+    CreateClaimableBalance,
+    ManageData,
+    Payment,
+)
 
 from sandbox.ledger.server import SandboxOptions, running_sandbox
 from sandbox.ledger.store import WrongNetworkError
@@ -55,7 +63,7 @@ async def look(ledger, paths):
 
 
 async def test_restart_loses_nothing_closed(drive, tmp_path):
-    """Accounts, lines, data, balances, ledgers and transactions are the same after a restart, byte for byte."""
+    """Every resource is the same after a restart, byte for byte."""
     data = tmp_path / "ledger.sqlite"
     async with drive(data=data) as ledger:
         paths = await furnish(ledger)
@@ -85,7 +93,7 @@ async def test_sequence_numbers_and_refusals_survive(drive, tmp_path):
 
 
 async def test_older_views_do_not_reach_behind_a_restart(drive, tmp_path):
-    """What the entries were before a restart is not known; an older view then shows the newest, honestly stamped."""
+    """How the entries were before a restart is not known: an older view shows the newest, and says so."""
     data = tmp_path / "ledger.sqlite"
     async with drive(data=data) as ledger:
         await ledger.fund(ledger.key("alice"))
@@ -114,7 +122,10 @@ async def test_a_killed_process_loses_nothing_closed(tmp_path, drive):
     """SIGKILL right after an answer: the ledger it spoke of is there at the next start."""
     data = tmp_path / "ledger.sqlite"
     url, process = await started("--data", str(data), "--interval", "0")
-    async with drive() as helper, helper.http.get(f"{url}/friendbot?addr={helper.key('x').public_key}") as answer:
+    async with (
+        drive() as helper,
+        helper.http.get(f"{url}/friendbot?addr={helper.key('x').public_key}") as answer,
+    ):
         record = await answer.json()
     process.send_signal(signal.SIGKILL)
     await process.wait()

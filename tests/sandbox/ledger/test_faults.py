@@ -131,7 +131,7 @@ async def test_two_views(pair):
 
 
 async def test_surge_fee(pair):
-    """Below the price: tx_insufficient_fee that names it; a fee bump of the same inner transaction gets in."""
+    """Below the price: tx_insufficient_fee that names it; a fee bump of the same inner one gets in."""
     ledger, alice, bob = pair
     await ledger.fault("surge_fee", fee_per_operation=500)
     envelope = await ledger.build(alice, pay(bob))

@@ -58,7 +58,9 @@ async def test_account_shape(pair):
 async def test_transaction_shape(pair):
     """Strings, numbers and preconditions are typed as Horizon types them."""
     ledger, alice, bob = pair
-    envelope = await ledger.build(alice, Payment(bob.public_key, XLM, "1"), min_time=5, max_time=ledger.time + 50)
+    envelope = await ledger.build(
+        alice, Payment(bob.public_key, XLM, "1"), min_time=5, max_time=ledger.time + 50
+    )
     await ledger.offer(envelope)
     number = await ledger.close()
     _, body = await ledger.get(f"/transactions/{envelope.hash_hex()}")
@@ -76,7 +78,6 @@ async def test_muxed_source_and_text_memo(pair):
     ledger, alice, bob = pair
     source = MuxedAccount(alice.public_key, 77)
     account = (await ledger.account(alice))["sequence"]
-
 
     builder = TransactionBuilder(Account(source, int(account)), ledger.passphrase).add_time_bounds(0, 0)
     envelope = builder.append_payment_op(bob.public_key, XLM, "1").add_text_memo("mint:1").build()
@@ -266,7 +267,7 @@ async def test_requests_are_counted(ledger):
     await ledger.get(f"/accounts/{ledger.root.public_key}")
     await ledger.get(f"/accounts/{ledger.key('nobody').public_key}")
     _, body = await ledger.get("/sandbox/stats")
-    assert body == {"requests": {"GET /accounts/{account_id}": 2}, "total": 2}
+    assert body == {"requests": {"GET /accounts/{account_id}": 2}, "total": 2, "waiting": 0}
     async with ledger.http.delete("/sandbox/stats") as answer:
         assert (await answer.json(content_type=None))["total"] == 0
     assert (await ledger.get("/sandbox/stats"))[1]["total"] == 0

@@ -47,7 +47,7 @@ async def test_turned_away_is_not_banned(pair):
 
 
 async def test_fee_bump_replaces_at_ten_times_the_rate(pair):
-    """Below ten times the fee per operation a fee bump is refused with the fee that would do; at it, it replaces."""
+    """Below ten times the fee per operation a bump is refused with the fee needed; at it, it replaces."""
     ledger, alice, bob = pair
     inner = await ledger.build(alice, pay(bob))
     await ledger.offer(inner)
@@ -63,7 +63,7 @@ async def test_fee_bump_replaces_at_ten_times_the_rate(pair):
 
 
 async def test_expired_envelope_is_banned_for_ten_ledgers(pair):
-    """An envelope that expired in the queue is told to come back, and only nine ledgers later that it is late."""
+    """An envelope that expired in the queue is told to come back; nine ledgers later, that it is late."""
     ledger, alice, bob = pair
     late = await ledger.build(alice, pay(bob), max_time=ledger.time + 10)
     assert await ledger.offer(late) == "PENDING"
@@ -99,7 +99,7 @@ async def test_ten_seconds_must_be_left(pair, left, status):
 
 
 async def test_full_ledger_takes_the_best_paying(drive):
-    """More than 1000 operations wait: the lowest bid is left for the next ledger, and all pay the lowest price taken."""
+    """More than 1000 operations wait: the lowest bid is left out, and all pay the lowest price taken."""
     async with drive(queue_rule="many") as ledger:
         rich, poor = ledger.key("rich"), ledger.key("poor")
         await ledger.fund(rich, poor)

@@ -16,7 +16,10 @@ from stellar_sdk.sep.exceptions import AccountRequiresMemoError
 @pytest.fixture
 async def network(drive):
     """A ledger that closes at once, and the SDK's asynchronous client for it."""
-    async with drive(manual_close=False, interval=0) as ledger, ServerAsync(ledger.url, AiohttpClient()) as server:
+    async with (
+        drive(manual_close=False, interval=0) as ledger,
+        ServerAsync(ledger.url, AiohttpClient()) as server,
+    ):
         yield ledger, server
 
 
@@ -73,7 +76,9 @@ async def test_requests_client_in_a_thread(network):
         with Server(ledger.url, RequestsClient(num_retries=0)) as server:
             account = server.load_account(owner.public_key)
             builder = TransactionBuilder(account, ledger.passphrase, base_fee=server.fetch_base_fee())
-            envelope = builder.append_payment_op(other.public_key, Asset.native(), "3").set_timeout(60).build()
+            envelope = (
+                builder.append_payment_op(other.public_key, Asset.native(), "3").set_timeout(60).build()
+            )
             envelope.sign(owner)
             return server.submit_transaction(envelope), server.load_account(owner.public_key).sequence
 
