@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
     from pydantic import BaseModel, ValidationError
@@ -272,8 +272,8 @@ class MintRequestWorkflow:
             step = CommentStep(request_id=self._request.id, at=workflow.now(), **message.model_dump())
             try:
                 self._take(await self._write(steps.COMMENT, step, Standing))
-            except ActivityError as error:
-                workflow.logger.warning("refused a comment: %s", error.cause)
+            except FailureError as error:
+                workflow.logger.warning("refused a comment: %s", _cause(error))
                 return
             self._run.touch(step.at)
 
@@ -320,10 +320,10 @@ class MintRequestWorkflow:
             )
             try:
                 answer = await self._write(steps.DECIDE, step, DecideAnswer)
-            except ActivityError as error:
-                # a failure in a signal handler would fail the whole workflow
-                workflow.logger.error("a decision could not be processed: %s", error.cause)
-                return self._refused(str(error.cause))
+            except FailureError as error:
+                # a failure that leaves a signal handler would fail the whole workflow
+                workflow.logger.error("a decision could not be processed: %s", _cause(error))
+                return self._refused(_cause(error).message)
             if answer.outcome.accepted:
                 self._run.touch(now)
             self._take(answer.standing)
@@ -354,10 +354,8 @@ class MintRequestWorkflow:
             )
             try:
                 standing = await self._write(steps.ASSIGN, step, Standing)
-            except ActivityError as error:
-                cause = error.cause
-                kind = cause.type if isinstance(cause, ApplicationError) else "internal"
-                raise ApplicationError(str(cause), type=kind) from error
+            except FailureError as error:
+                raise _cause(error) from error
             self._run.touch(step.at)
             self._take(standing)
             return standing
@@ -393,6 +391,14 @@ class MintRequestWorkflow:
         workflow.set_current_details(
             current_details(self._order, self._standing, due, self._run.expires_at, self._submission)
         )
+
+
+def _cause(error: FailureError) -> ApplicationError:
+    """What the activity said, without Temporal's wrapping; a local activity's failure comes bare."""
+    cause = error.cause if isinstance(error.cause, ApplicationError) else error
+    if isinstance(cause, ApplicationError):
+        return ApplicationError(cause.message, type=cause.type)
+    return ApplicationError(str(error), type="internal")
 
 
 class _Turn:
