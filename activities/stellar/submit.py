@@ -129,8 +129,15 @@ class Submitter:
         if channel.ledger < known:
             raise LedgerLags(f"Horizon shows ledger {channel.ledger}, although {known} has closed")
         precheck.judge_deadline(request, newest.close_time)
-        precheck.judge_issuer(issuer)
-        precheck.judge_destination(request, destination)
+        try:
+            precheck.judge_issuer(issuer)
+            precheck.judge_destination(request, destination)
+        except PrecheckFailed as refusal:
+            # a node that lags may not know the trustline yet; an answer without a height can't be judged
+            height = max(newest.sequence, channel.ledger, destination.ledger, issuer.ledger)
+            if any(0 < view.ledger < height for view in (destination, issuer)):
+                raise LedgerLags(f"as of an older ledger than {height}: {refusal.message}") from refusal
+            raise
         return envelope.sign_mint(
             request,
             self._wallet,

@@ -5,6 +5,7 @@ import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 import httpx
@@ -13,6 +14,7 @@ from stellar_sdk import (
     AuthorizationFlag,
     ChangeTrust,
     Keypair,
+    Payment,
     ServerAsync,
     SetOptions,
     TransactionBuilder,
@@ -148,6 +150,18 @@ class MintLedger:
             return answer
         return await self.server.submit_transaction(envelope, skip_memo_required_check=True)
 
+    async def pay(self, payer: Keypair, payee: Keypair, amount: str = "100") -> None:
+        """Pay native units, for fees."""
+        await self.run(payer, Payment(payee.public_key, LedgerAsset.native(), amount))
+
+    async def drain(self, account: Keypair) -> None:
+        """Pay away what an account could pay fees with."""
+        held = await self.server.accounts().account_id(account.public_key).call()
+        [native] = [line for line in held["balances"] if line["asset_type"] == "native"]
+        # one unit of reserve stays, and the fee of this very payment
+        spare = Decimal(native["balance"]) - Decimal("1.0000100")
+        await self.pay(account, self.holder, str(spare))
+
     async def trust(self, holder: Keypair, limit: str | None = None) -> None:
         """Let an account trust the asset, or change or (limit 0) remove its line."""
         await self.run(holder, ChangeTrust(self.ledger_asset, limit))
@@ -156,6 +170,10 @@ class MintLedger:
         """From now on new trustlines need the issuer's authorisation."""
         flags = AuthorizationFlag.AUTHORIZATION_REQUIRED | AuthorizationFlag.AUTHORIZATION_REVOCABLE
         await self.run(self.issuer, SetOptions(set_flags=flags))
+
+    async def lock(self, account: Keypair) -> None:
+        """Take the master key's weight away."""
+        await self.run(account, SetOptions(master_weight=0))
 
     async def withdraw_authorisation(self, holder: Keypair) -> None:
         """Take the holder's authorisation away."""
