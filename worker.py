@@ -52,14 +52,14 @@ async def run_worker(settings: Settings, *, queues: Sequence[str], stop: asyncio
     unknown = set(queues) - set(steps.QUEUES)
     if unknown:
         raise ConfigurationError(f"unknown queue {sorted(unknown)[0]}: there are {', '.join(steps.QUEUES)}")
-    connection = await temporal.connect()
-    await _check_search_attributes(connection.client)
+    client = await temporal.connect()
+    await _check_search_attributes(client)
     async with AsyncExitStack() as stack:
         database = Database(settings.database_url)
         stack.push_async_callback(database.close)
         await database.ping()
         for queue in queues:
-            await stack.enter_async_context(_serving(queue, connection.client, database, settings))
+            await stack.enter_async_context(_serving(queue, client, database, settings))
         log.info("serving %s", ", ".join(queues))
         await stop.wait()
         log.info("draining")
@@ -80,16 +80,15 @@ async def _serving(queue: str, client: Client, database: Database, settings: Set
         async with _relaying(database, settings):
             yield
     elif queue == steps.STELLAR_QUEUE:
-        async with (
-            Horizon(settings.horizon_url) as horizon,
-            stellar_worker(client, database, horizon, settings),
-        ):
-            yield
-    elif queue == steps.MINT_QUEUE:
-        async with mint_worker(client, database):
-            yield
-    elif queue == steps.MAINTENANCE_QUEUE:
-        async with maintenance_worker(client, database):
+        horizon = Horizon(settings.horizon_url)
+        try:
+            async with stellar_worker(client, database, horizon, settings):
+                yield
+        finally:
+            await horizon.close()
+    else:
+        build = {steps.MINT_QUEUE: mint_worker, steps.MAINTENANCE_QUEUE: maintenance_worker}[queue]
+        async with build(client, database):
             yield
 
 
@@ -144,5 +143,8 @@ def maintenance_worker(client: Client, database: Database) -> Worker:
 async def _relaying(database: Database, settings: Settings) -> AsyncIterator[None]:
     channels = build_channels(ChannelSettings.of(settings))
     relay = Relay(database, channels, public_url=settings.public_url, temporal_url=settings.temporal_ui_url)
-    async with relay.running():
-        yield
+    try:
+        async with relay.running():
+            yield
+    finally:
+        await asyncio.gather(*(channel.close() for channel in channels.values()))
