@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import getpass
 import inspect
 import json
 import os
@@ -121,6 +122,13 @@ class Cli:
         if self.stack is not None:
             return self.stack.tenant
         raise ConfigurationError("no local stack is running: say which tenant with --tenant")
+
+    def actor(self, given: str | None) -> str:
+        """Who changes a dictionary, for the audit: as given, else who is logged in."""
+        try:
+            return given or getpass.getuser()
+        except (KeyError, OSError):
+            return f"uid-{os.getuid()}"
 
     def request_url(self, request_id: str) -> str | None:
         """The request's workflow in the Temporal Web UI, where one is configured."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -62,7 +61,7 @@ async def register_key(
             tenant=cli.tenant(tenant),
             user=user,
             public_key=raw,
-            actor=actor or getpass.getuser(),
+            actor=cli.actor(actor),
             at=datetime.now(UTC),
         )
     document = {"user": user, "key_id": identifier, "public_key": raw.hex()}
@@ -85,7 +84,7 @@ async def revoke(
             tenant=cli.tenant(tenant),
             user=user,
             key_id=key_id,
-            actor=actor or getpass.getuser(),
+            actor=cli.actor(actor),
             at=datetime.now(UTC),
         )
     cli.emit({"user": user, "key_id": key_id, "revoked": True}, lambda: f"key {key_id} is revoked")

@@ -11,20 +11,24 @@ from domain.errors import InvalidInput
 from domain.mint_request import MintStatus
 from domain.records import RequestRecord
 
+_EVERY_OPEN_REQUEST = 1_000_000
+
 
 async def select(
     tx: Transaction, *, status: str | None, tenant: str | None, mine: str | None, stuck: bool, limit: int
 ) -> list[RequestRecord]:
     """Matching requests, the most urgent first; raises InvalidInput for an unknown state."""
     wanted = _status(status)
+    # who is stuck is found out below, among all that are open
+    most = _EVERY_OPEN_REQUEST if stuck else limit
     if mine is None:
-        found = await reads.requests(tx, status=wanted, tenant=tenant, stuck=stuck, limit=limit)
+        found = await reads.requests(tx, status=wanted, tenant=tenant, stuck=stuck, limit=most)
     else:
         asked = await reads.requests(
-            tx, status=wanted, tenant=tenant, requester=mine, stuck=stuck, limit=limit
+            tx, status=wanted, tenant=tenant, requester=mine, stuck=stuck, limit=most
         )
         decidable = await reads.requests(
-            tx, status=wanted, tenant=tenant, decidable_by=mine, stuck=stuck, limit=limit
+            tx, status=wanted, tenant=tenant, decidable_by=mine, stuck=stuck, limit=most
         )
         found = list({record.request.id: record for record in [*asked, *decidable]}.values())
     now = datetime.now(UTC)

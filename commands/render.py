@@ -221,3 +221,11 @@ def findings_table(findings: Sequence[Finding]) -> None:
         for finding in findings
     ]
     plain_table(("check", "", "found", "to mend it"), rows, "nothing to check")
+
+
+def plain_fields(document: Mapping[str, Any]) -> None:
+    """Print one thing as names and values."""
+    grid = Table.grid(padding=(0, 2))
+    for name, value in document.items():
+        grid.add_row(Text(name.replace("_", " "), style="dim"), Text(_cell(value)))
+    print_rich(grid)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from temporalio.client import Client
 
@@ -117,10 +116,10 @@ def _same(found: RequestRecord, request: MintRequest) -> Receipt:
 
 async def check_names(tx: Transaction, request: MintRequest) -> None:
     """Raise NotFound for an unknown tenant, topic or requester, Refused for one that is not active."""
-    tenants = [_name(row) for row in await reads.tenants(tx)]
+    tenants = [tenant.code for tenant in await reads.tenants(tx) if tenant.active]
     if request.tenant not in tenants:
         raise NotFound(f"unknown tenant {request.tenant!r}: there are {_list(tenants)}")
-    topics = [_name(row) for row in await reads.topics(tx, request.tenant)]
+    topics = [topic.code for topic in await reads.topics(tx, request.tenant) if topic.active]
     if request.topic not in topics:
         raise NotFound(
             f"unknown topic {request.topic!r} of tenant {request.tenant}: there are {_list(topics)}"
@@ -143,10 +142,6 @@ async def terms(tx: Transaction, request: MintRequest) -> tuple[ApprovalRule, Es
             f"tenant {request.tenant} has no escalation policy: publish one with 'mintkeeper policy publish'"
         )
     return rule, policy
-
-
-def _name(row: Any) -> str:
-    return str(row["code"] if isinstance(row, dict) else row.code)
 
 
 def _list(names: list[str]) -> str:

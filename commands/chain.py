@@ -1,0 +1,70 @@
+"""Reading and writing a tenant's audit chain as a whole."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from commands.documents import Document
+from db import reads
+from db.session import Transaction
+from domain.audit import GENESIS_HASH, AuditHead
+from domain.errors import ConfigurationError, InvalidInput, NotFound
+from domain.records import AuditEvent
+
+_PAGE = 1000
+
+
+async def load_chain(tx: Transaction, tenant: str) -> list[AuditEvent]:
+    """Every event of a tenant, in order; raises NotFound for a tenant that does not exist."""
+    if tenant not in {known.code for known in await reads.tenants(tx)}:
+        raise NotFound(f"unknown tenant {tenant!r}")
+    events: list[AuditEvent] = []
+    while page := await reads.audit_events(tx, tenant, events[-1].seq if events else 0, _PAGE):
+        events += page
+    return events
+
+
+async def export_chain(tx: Transaction, tenant: str, path: Path) -> Document:
+    """Write the chain as JSON lines, in one step, and answer its head."""
+    events = await load_chain(tx, tenant)
+    beside = path.with_name(f".{path.name}.new")
+    try:
+        with beside.open("w", encoding="utf-8") as file:
+            file.writelines(f"{event.model_dump_json()}\n" for event in events)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        raise ConfigurationError(f"{path} can't be written: {error.strerror}") from error
+    head = f"{events[-1].seq}:{events[-1].hash}" if events else f"0:{GENESIS_HASH}"
+    return {"tenant": tenant, "file": str(path), "events": len(events), "head": head}
+
+
+def read_file(path: Path) -> list[AuditEvent]:
+    """The events of an exported file; raises InvalidInput with the line that is none."""
+    events = []
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                try:
+                    events.append(AuditEvent.model_validate_json(line))
+                except ValidationError as error:
+                    raise InvalidInput(f"{path}: line {number} is not an audit event", "file") from error
+    except OSError as error:
+        raise InvalidInput(f"{path} can't be read: {error.strerror}", "file") from error
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{path} is not UTF-8 text", "file") from error
+    return events
+
+
+def parse_head(text: str | None, tenant: str) -> AuditHead | None:
+    """Read `SEQ:HASH`; raises InvalidInput."""
+    if text is None:
+        return None
+    seq, _, digest = text.partition(":")
+    if not seq.isdecimal() or len(digest) != len(GENESIS_HASH):
+        raise InvalidInput(f"head {text!r} is not of the form SEQ:HASH", "head")
+    return AuditHead(tenant=tenant, seq=int(seq), hash=digest.lower())

@@ -1,0 +1,53 @@
+"""What a tenant has published and set up, as lists for admins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+from sqlalchemy import text
+
+from db.session import Transaction
+
+_POLICIES = text("""
+SELECT p.id, p.tenant, p.name, p.content_hash, p.published_at, p.published_by,
+    EXISTS (SELECT 1 FROM tenant_defaults d WHERE d.policy_id = p.id) AS current
+FROM escalation_policies p WHERE p.tenant = :tenant ORDER BY p.published_at, p.id
+""")
+_CHANNELS = text(
+    "SELECT name, kind, settings FROM notification_channels WHERE tenant = :tenant ORDER BY name"
+)
+
+
+class PublishedPolicy(BaseModel):
+    """A published policy without its body; `current`: new requests get it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    tenant: str
+    name: str
+    content_hash: str
+    published_at: AwareDatetime
+    published_by: str
+    current: bool
+
+
+class Channel(BaseModel):
+    """A named way to reach people."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    kind: str
+    settings: dict[str, Any]
+
+
+async def policies(tx: Transaction, tenant: str) -> list[PublishedPolicy]:
+    """The tenant's published policies, the oldest first."""
+    return [PublishedPolicy(**row._mapping) for row in await tx.execute(_POLICIES, {"tenant": tenant})]
+
+
+async def channels(tx: Transaction, tenant: str) -> list[Channel]:
+    """The tenant's notification channels."""
+    return [Channel(**row._mapping) for row in await tx.execute(_CHANNELS, {"tenant": tenant})]

@@ -1,0 +1,44 @@
+"""Removing a notification channel that no policy needs any more."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import text
+
+from db.session import Transaction
+from db.writes import audit
+from domain.errors import NotFound, Refused
+
+_USED_BY = text("""
+SELECT p.id FROM escalation_policies p, jsonb_array_elements(p.body -> 'stages') AS stage
+WHERE p.tenant = :tenant AND jsonb_exists(stage -> 'channels', :name)
+    AND (EXISTS (SELECT 1 FROM tenant_defaults d WHERE d.policy_id = p.id)
+        OR EXISTS (SELECT 1 FROM mint_requests r WHERE r.policy_id = p.id AND r.status = 'PENDING'))
+ORDER BY p.id LIMIT 1
+""")
+_REMOVE = text("DELETE FROM notification_channels WHERE tenant = :tenant AND name = :name RETURNING kind")
+
+
+async def remove_channel(tx: Transaction, *, tenant: str, name: str, actor: str, at: datetime) -> None:
+    """Remove a channel; writes one audit event.
+
+    Raises NotFound, and Refused while the tenant's current policy or a PENDING request's policy names it.
+    """
+    params = {"tenant": tenant, "name": name}
+    user = await tx.scalar(_USED_BY, params)
+    if user is not None:
+        raise Refused(f"channel {name!r} is needed by policy {user}: switch to another policy first")
+    kind = await tx.scalar(_REMOVE, params)
+    if kind is None:
+        raise NotFound(f"tenant {tenant} has no channel {name!r}")
+    await audit.append(
+        tx,
+        tenant=tenant,
+        request_id=None,
+        step=None,
+        kind="notification_channels.removed",
+        actor=actor,
+        at=at,
+        details={"name": name, "kind": kind},
+    )
