@@ -64,7 +64,13 @@ class Database:
     def __init__(self, url: str, *, pool_size: int = 10) -> None:
         self.url = driver_url(url)
         self._engine: AsyncEngine = create_async_engine(
-            self.url, pool_size=pool_size, max_overflow=0, pool_timeout=30
+            self.url,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=30,
+            # every transaction ends in its own commit or rollback: nothing is left to reset
+            pool_reset_on_return=None,
+            connect_args={"options": "-c timezone=UTC"},
         )
 
     @asynccontextmanager

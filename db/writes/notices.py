@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import rfc8785
@@ -49,7 +49,7 @@ class Notice:
 
     def row(self) -> dict[str, Any]:
         """The notice under the names that the outbox statement reads."""
-        return asdict(self)
+        return vars(self)
 
 
 def facts_of(record: RequestRecord) -> dict[str, Any]:

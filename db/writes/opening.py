@@ -9,6 +9,7 @@ from sqlalchemy import Row, text
 from db.reads.records import parse_policy
 from db.session import Transaction
 from db.writes.audit import event_body
+from db.writes.routing import ROUTING_SQL
 from domain.amounts import format_amount
 from domain.approvals import ApprovalRule, match_rule
 from domain.errors import IdempotencyConflict, InvalidInput, NotFound, Refused
@@ -16,7 +17,7 @@ from domain.escalation import EscalationPolicy
 from domain.mint_request import RESUBMITTABLE, MintRequest, MintStatus
 from domain.records import RequestRecord
 
-_TERMS = text("""
+_TERMS_SQL = """
 SELECT (SELECT digest FROM mint_requests WHERE id = :id) AS digest,
     (SELECT active FROM tenants WHERE code = :tenant) AS tenant,
     (SELECT active FROM topics WHERE tenant = :tenant AND code = :topic) AS topic,
@@ -25,9 +26,10 @@ SELECT (SELECT digest FROM mint_requests WHERE id = :id) AS digest,
     (SELECT coalesce(json_agg(r), '[]') FROM (SELECT * FROM approval_rules WHERE tenant = :tenant
         ORDER BY position) AS r) AS rules,
     (SELECT status FROM mint_requests WHERE id = :resubmission_of AND tenant = :tenant) AS parent_status,
-    (SELECT id FROM mint_requests WHERE resubmission_of = :resubmission_of) AS resubmitted_as
-""")
-
+    (SELECT id FROM mint_requests WHERE resubmission_of = :resubmission_of) AS resubmitted_as,
+    ({routing}) AS routing
+"""
+_TERMS = text(_TERMS_SQL.format(routing=ROUTING_SQL))
 _OPEN = text("""
 WITH opened AS (
     INSERT INTO mint_requests (id, tenant, network_passphrase, asset_code, asset_issuer, amount, destination,
@@ -49,7 +51,7 @@ SELECT count(*) FROM opened
 
 
 async def read_terms(tx: Transaction, request: MintRequest, policy: EscalationPolicy) -> Row[Any]:
-    """What the database says about the people and dictionaries that a request names."""
+    """What the database says about the names in a request, and whom its first stage tells."""
     params = {
         "id": request.id,
         "tenant": request.tenant,
@@ -57,6 +59,7 @@ async def read_terms(tx: Transaction, request: MintRequest, policy: EscalationPo
         "requester": request.requester,
         "policy_id": policy.id,
         "resubmission_of": request.resubmission_of,
+        "tiers": policy.stages[0].notify.tiers(),
     }
     return (await tx.execute(_TERMS, params)).one()
 

@@ -12,7 +12,7 @@ from db.reads.records import request as read_request
 from db.session import Transaction
 from db.writes.notices import has_notices, stage_notices, stalled_notices, status_notices
 from db.writes.opening import check_same_content, check_terms, insert_request, read_terms
-from db.writes.routing import routing
+from db.writes.routing import Routing, routing
 from db.writes.steps import advance, announce, step_done, step_statement
 from domain.approvals import ApprovalRule
 from domain.errors import InvalidInput, NotFound, NotOpen, Refused
@@ -70,7 +70,8 @@ async def open_request(
         if await insert_request(tx, record, run_id):
             if policy.stages[0].delay_seconds > 0:
                 return record
-            return await run_stage(tx, record=record, stage=0, due_at=created_at, at=created_at)
+            people = Routing.model_validate(terms.routing)
+            return await _run_stage(tx, record, 0, created_at, created_at, people)
     existing = await read_request(tx, request.id)
     if existing is None:
         raise NotFound(f"there is no mint request {request.id}")
@@ -134,32 +135,35 @@ async def run_stage(
     step = f"stage:{stage}"
     if record.status is not MintStatus.PENDING and not await step_done(tx, record.request.id, step):
         raise NotOpen(f"the request is {record.status} already: no further stage runs")
+    people = await routing(tx, record.request, record.policy.stages[stage].notify.tiers())
+    return await _run_stage(tx, record, stage, due_at, at, people)
+
+
+async def _run_stage(
+    tx: Transaction, record: RequestRecord, stage: int, due_at: datetime, at: datetime, people: Routing
+) -> RequestRecord:
     wanted = record.policy.stages[stage]
-    people = await routing(tx, record.request, wanted.notify.tiers())
+    granted_tier = wanted.grants.tier if wanted.grants else None
     after = _after_stage(record, stage)
     told = stage_notices(after, stage, people)
     after = await advance(
         tx,
         before=record,
         after=after,
-        step=step,
+        step=f"stage:{stage}",
         kind=f"stage.{wanted.template}" if told else "stage.no_route",
         actor="clock",
         at=at,
         details={
             "stage": stage,
             "dueAt": due_at.isoformat(),
-            "grantedTier": wanted.grants.tier if wanted.grants else None,
+            "grantedTier": granted_tier,
             "deliveries": len(told),
         },
         notices=told + (stalled_notices(after, f"stalled:{stage}", people, stage) if stage > 0 else []),
         due_at=due_at,
         statement=_STAGE,
-        extra={
-            "stage": stage,
-            "granted_tier": wanted.grants.tier if wanted.grants else None,
-            "routed": bool(told),
-        },
+        extra={"stage": stage, "granted_tier": granted_tier, "routed": bool(told)},
     )
     if not told and after.next_stage == stage + 1 < len(record.policy.stages):
         return await run_stage(tx, record=after, stage=stage + 1, due_at=at, at=at)

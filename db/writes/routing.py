@@ -11,7 +11,7 @@ from sqlalchemy import text
 from db.session import Transaction
 from domain.mint_request import MintRequest
 
-_ROUTING = text("""
+ROUTING_SQL = """
 SELECT json_build_object(
     'department_slack_channel', d.slack_channel,
     'channels', (SELECT coalesce(json_agg(json_build_object(
@@ -32,7 +32,10 @@ SELECT json_build_object(
             AND u.tier = ANY (CAST(:tiers AS integer[])) AND u.name <> :requester))
 FROM topics t JOIN departments d ON d.tenant = t.tenant AND d.code = t.department
 WHERE t.tenant = :tenant AND t.code = :topic
-""")
+"""
+"""One JSON value; needs `tenant`, `topic`, `requester`, `tiers`."""
+
+_ROUTING = text(ROUTING_SQL)
 
 
 class Person(BaseModel):

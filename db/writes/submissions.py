@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from db.reads.records import submission_from
+from db.reads.records import SUBMISSION_JSON
 from db.session import Transaction
 from db.writes import audit
 from db.writes.notices import status_notices
@@ -61,17 +61,13 @@ CONCLUDING = step_statement(
 )
 """A step that ends a submission and lets its channel go."""
 
+_SUBMISSION_SQL = "SELECT {submission} FROM submissions s WHERE s.request_id = :id"
 _GIVE_BACK = step_statement(
     """released AS (
     UPDATE stellar_channels SET state = 'FREE', request_id = NULL
     FROM found WHERE stellar_channels.request_id = found.request_id)"""
 )
-_SUBMISSION = text("""
-SELECT s.request_id AS id, s.hash, s.channel, s.sequence, s.max_time, s.envelope_xdr, s.signed_at_ledger,
-    (SELECT json_agg(json_build_object('hash', b.hash, 'fee', b.fee, 'envelope_xdr', b.envelope_xdr)
-        ORDER BY b.position) FROM fee_bumps b WHERE b.request_id = s.request_id) AS fee_bumps
-FROM submissions s WHERE s.request_id = :id
-""")
+_SUBMISSION = text(_SUBMISSION_SQL.format(submission=SUBMISSION_JSON))
 _BUMP = text("""
 WITH bumped AS (
     UPDATE mint_requests SET version = version + 1 WHERE id = :id AND status = 'SUBMITTING'
@@ -137,8 +133,8 @@ async def store_submission(
 
 async def load_submission(tx: Transaction, request_id: str) -> Submission | None:
     """The stored envelope of a request with its fee bumps, or None before it is signed."""
-    row = (await tx.execute(_SUBMISSION, {"id": request_id})).one_or_none()
-    return None if row is None else submission_from(row)
+    found = await tx.scalar(_SUBMISSION, {"id": request_id})
+    return None if found is None else Submission.model_validate(found)
 
 
 async def add_fee_bump(tx: Transaction, *, request_id: str, bump: FeeBump, at: datetime) -> None:
