@@ -95,6 +95,8 @@ def _environment(autoescape: bool) -> SandboxedEnvironment:
     return SandboxedEnvironment(
         loader=PackageLoader("activities.notifications"),
         autoescape=autoescape,
+        # the templates belong to the release; looking for newer ones costs a file access a message
+        auto_reload=False,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -5,7 +5,7 @@ A channel that is not configured is replaced by a line in the log, and says so i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from activities.notifications.channels import email, slack, telegram
 from activities.notifications.channels.base import (
@@ -23,6 +23,7 @@ from activities.notifications.channels.console import ConsoleChannel, MockChanne
 from activities.notifications.channels.email import EmailChannel
 from activities.notifications.channels.slack import SlackChannel
 from activities.notifications.channels.telegram import TelegramChannel
+from settings import Settings
 
 __all__ = [
     "Accepted",
@@ -50,6 +51,11 @@ class ChannelSettings:
     telegram_bot_token: str | None = None
     telegram_chat_id: str | None = None
     telegram_base_url: str | None = None
+
+    @classmethod
+    def of(cls, settings: Settings) -> ChannelSettings:
+        """The channels' part of the settings; an empty string means: not set."""
+        return cls(**{field.name: getattr(settings, field.name) or None for field in fields(cls)})
 
 
 def build_channels(settings: ChannelSettings, time_limit: float = TIME_LIMIT) -> dict[str, ChannelClient]:

@@ -1,0 +1,162 @@
+"""Hands the rows of the outbox to the providers.
+
+Whoever changes a request writes its messages into `deliveries` in the same transaction; the relay
+is the one reader of that outbox. It is a loop beside the Temporal workers and no activity of
+theirs, for one reason: a thousand reminders may fall due in the same second and have to be with
+their providers within five, on two cores, and an activity a message spends that time on its own
+bookkeeping. Nothing is lost by it, since durability is in the rows: one that is claimed carries a
+lease, relays beside each other skip what another holds, and what a killed relay held is taken over
+when its lease ends, as a message that may or may not have been sent.
+
+No row is held while it waits for a retry: the moment of the next attempt is stored and the row let
+go. What to do after which answer is in `outcome`, one attempt in `sending`, the writing of results
+in `recorder`, and how the loop hears of new rows in `wakeup`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+from activities.notifications.channels import ChannelClient
+from activities.notifications.channels.base import TIME_LIMIT
+from activities.notifications.letter import Links
+from activities.notifications.recorder import Recorder
+from activities.notifications.sending import LEASE_SECONDS, Claimed, Sender
+from activities.notifications.wakeup import Wakeup
+from db import reads
+from db.session import Database
+from db.writes import deliveries, leases
+from domain.errors import Unavailable
+from domain.mint_request import MintStatus
+
+log = logging.getLogger("mintkeeper.relay")
+
+BATCH = 100
+"""Rows claimed by one statement."""
+
+MOST_IN_FLIGHT = 300
+"""Rows held at a time: enough to keep every lane full, few enough to leave some to other relays."""
+
+LONGEST_NAP = 3.0
+"""Seconds after which the loop looks by itself, should the announcement of new rows get lost."""
+
+SHORTEST_NAP = 0.02
+"""Seconds between two looks: announcements come singly, rows are best claimed together."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+"""Seconds between attempts while the database is out of reach."""
+
+DRAIN_SECONDS = TIME_LIMIT + 2
+"""At the end calls under way may take so long; then their rows are left to the lease."""
+
+LAST_WORDS_SECONDS = 5.0
+"""At the end the results may take so long to be written; then they too are left to the lease."""
+
+
+class Relay:
+    """Serves the outbox of `database` over one client per kind of channel; owns the clients.
+
+    `temporal_url` is the base of Temporal's own UI (empty: messages do not link to it) and
+    `namespace` the one the workflows run in.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        channels: Mapping[str, ChannelClient],
+        *,
+        public_url: str,
+        temporal_url: str,
+        namespace: str = "default",
+    ) -> None:
+        self._database = database
+        self._channels = channels
+        self._sender = Sender(channels, Links(public_url, temporal_url, namespace), self._is_pending)
+        self._recorder = Recorder(database)
+        self._wakeup = Wakeup(database.url)
+        self._in_flight: set[asyncio.Task[None]] = set()
+        self._stopping = False
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Deliver while the block runs; then finish what is under way and give back the rest."""
+        async with self._wakeup.listening():
+            claiming = asyncio.create_task(self._claim_for_ever(), name="deliveries relay")
+            recording = asyncio.create_task(self._recorder.run(), name="deliveries recorder")
+            try:
+                yield
+            finally:
+                await self._drain(claiming, recording)
+
+    async def _claim_for_ever(self) -> None:
+        pause = FIRST_PAUSE
+        while not self._stopping:
+            try:
+                nap = await self._claim()
+            except Unavailable as error:
+                log.warning("deliveries wait for the database: %s", error.message)
+                nap, pause = pause, min(2 * pause, LONGEST_PAUSE)
+            except Exception:
+                log.exception("claiming deliveries failed, trying again")
+                nap, pause = pause, min(2 * pause, LONGEST_PAUSE)
+            else:
+                pause = FIRST_PAUSE
+                await asyncio.sleep(SHORTEST_NAP)
+            await self._wakeup.wait(nap)
+
+    async def _claim(self) -> float:
+        """Claim what is due and start on it; the seconds until there may be more."""
+        room = min(BATCH, MOST_IN_FLIGHT - len(self._in_flight))
+        if room <= 0:
+            return LONGEST_NAP
+        now = datetime.now(UTC)
+        async with self._database.transaction() as tx:
+            jobs = await deliveries.claim_due(tx, limit=room, lease_seconds=LEASE_SECONDS, now=now)
+            again = [job.id for job in jobs if job.attempt > 1]
+            doubtful = await leases.doubtful(tx, again) if again else frozenset()
+            due = None if len(jobs) == room else await deliveries.next_due(tx)
+        for job in jobs:
+            claimed = Claimed(job, job.id in doubtful)
+            task = asyncio.create_task(self._deliver(claimed), name=f"delivery {job.id}")
+            self._in_flight.add(task)
+            task.add_done_callback(self._landed)
+        if len(jobs) == room:
+            return 0.0
+        return LONGEST_NAP if due is None else min(max((due - now).total_seconds(), 0.0), LONGEST_NAP)
+
+    async def _deliver(self, claimed: Claimed) -> None:
+        self._recorder.add(await self._sender.deliver(claimed))
+
+    def _landed(self, task: asyncio.Task[None]) -> None:
+        if len(self._in_flight) >= MOST_IN_FLIGHT:
+            self._wakeup.set()
+        self._in_flight.discard(task)
+
+    async def _is_pending(self, request_id: str) -> bool:
+        async with self._database.transaction() as tx:
+            record = await reads.request(tx, request_id)
+        return record is not None and record.status is MintStatus.PENDING
+
+    async def _drain(self, claiming: asyncio.Task[None], recording: asyncio.Task[None]) -> None:
+        self._stopping = True
+        self._sender.close()
+        self._wakeup.set()
+        await asyncio.wait([claiming], timeout=LAST_WORDS_SECONDS)
+        claiming.cancel()
+        if self._in_flight:
+            await asyncio.wait(self._in_flight, timeout=DRAIN_SECONDS)
+        tasks = {claiming, recording, *self._in_flight}
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        try:
+            async with asyncio.timeout(LAST_WORDS_SECONDS):
+                await self._recorder.flush()
+        except (Unavailable, TimeoutError):
+            log.warning("the last results of deliveries could not be written; their leases will end")
+        for channel in self._channels.values():
+            await channel.close()
