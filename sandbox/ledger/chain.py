@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
@@ -51,11 +51,17 @@ class Chain:
         return self.history.last
 
     def close(
-        self, queue: TransactionQueue, closed_at: int, late_allowance: int, fee_floor: int = 0
+        self,
+        queue: TransactionQueue,
+        closed_at: int,
+        late_allowance: int,
+        fee_floor: int = 0,
+        keep: Callable[[ClosedLedger], None] | None = None,
     ) -> ClosedLedger:
         """Close the next ledger at ``closed_at`` (unix seconds) with what waits in the queue.
 
         ``late_allowance``, in seconds, is what a transaction must still have to stay in the queue afterwards.
+        ``keep`` makes the ledger durable before anybody can see it.
 
         Raises:
             NotIncreasingError: the last ledger closed at that time or later.
@@ -65,6 +71,19 @@ class Chain:
             raise NotIncreasingError(f"the last ledger closed at {last.closed_at}")
         sequence = last.sequence + 1
         chosen = self._choose(queue, sequence, closed_at)
+        closed = self._apply(chosen, sequence, closed_at, fee_floor)
+        if keep is not None:
+            keep(closed)
+        self.state.commit(sequence, closed.changes)
+        self.history.append(closed.ledger, closed.transactions)
+        queue.remove_applied(chosen)
+        queue.shift()
+        queue.trim_waiting(self.state, Moment(sequence + 1, closed_at, 0, late_allowance))
+        return closed
+
+    def _apply(self, chosen: list[Submission], sequence: int, closed_at: int, fee_floor: int) -> ClosedLedger:
+        """The next ledger as it would be; nothing changes yet."""
+        last = self.last
         set_hash = _set_hash(last.hash, chosen)
         overlay = Overlay(self.state)
         base_fee = max(_base_fee(chosen), fee_floor)
@@ -73,16 +92,7 @@ class Chain:
             LedgerRecord(sequence, closed_at, last.hash, set_hash.hex(), last.fee_pool + fees), applied
         )
         records = [_record(item, ledger, order) for order, item in enumerate(applied, 1)]
-        self.restore(ClosedLedger(ledger, records, overlay.changed))
-        queue.remove_applied(item.submission for item in applied)
-        queue.shift()
-        queue.trim_waiting(self.state, Moment(sequence + 1, closed_at, 0, late_allowance))
         return ClosedLedger(ledger, records, overlay.changed)
-
-    def restore(self, closed: ClosedLedger) -> None:
-        """Take over a closed ledger."""
-        self.state.commit(closed.ledger.sequence, closed.changes)
-        self.history.append(closed.ledger, closed.transactions)
 
     def _choose(self, queue: TransactionQueue, sequence: int, closed_at: int) -> list[Submission]:
         """What goes into the next ledger; what would be invalid in it leaves the queue."""

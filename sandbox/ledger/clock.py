@@ -18,7 +18,12 @@ def _close_now(node: Node) -> None:
 
 
 async def run_clock(node: Node) -> None:
-    """Close ledgers until cancelled: every ``interval`` seconds, with 0 as soon as something waits."""
+    """Close ledgers until cancelled: every ``interval`` seconds, with 0 as soon as something waits.
+
+    Where ledgers are closed by hand, it does nothing but wait to be cancelled.
+    """
+    if node.options.manual_close:
+        await asyncio.Event().wait()
     interval = node.options.interval
     if node.chain.last.sequence == 1:
         _close_now(node)

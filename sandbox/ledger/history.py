@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 from struct import pack
 
@@ -71,7 +71,6 @@ class TransactionRecord:
     fee_charged: int
     accounts: tuple[str, ...]
     codes: dict[str, object]
-    rendered: dict[str, bytes] = field(default_factory=dict)
 
     @property
     def paging_token(self) -> int:

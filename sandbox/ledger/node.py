@@ -106,9 +106,8 @@ class Node:
         Raises:
             NotIncreasingError: the last ledger closed at that time or later.
         """
-        closed = self.chain.close(self.queue, closed_at, self.margin(), self.fee_floor())
-        if self._store is not None:
-            self._store.write(closed)
+        keep = self._store.write if self._store is not None else None
+        closed = self.chain.close(self.queue, closed_at, self.margin(), self.fee_floor(), keep)
         self.work.clear()
         self._closed.set()
         self._closed = asyncio.Event()

@@ -24,16 +24,28 @@ async def serve(options: SandboxOptions, on_ready: Callable[[str], None], stop: 
 
     Raises:
         OSError: the port is taken.
+        sqlite3.Error: the data file cannot be read or written.
         WrongNetworkError: the data file belongs to another network.
     """
-    async with running_sandbox(options) as base_url:
+    async with _running(options) as (base_url, clock):
         on_ready(base_url)
-        await stop.wait()
+        stopped = asyncio.create_task(stop.wait())
+        done, _ = await asyncio.wait({stopped, clock}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if clock in done:
+            clock.result()
 
 
 @contextlib.asynccontextmanager
 async def running_sandbox(options: SandboxOptions) -> AsyncIterator[str]:
     """A sandbox ledger that runs inside this process; gives its base URL. Raises as `serve`."""
+    async with _running(options) as (base_url, _):
+        yield base_url
+
+
+@contextlib.asynccontextmanager
+async def _running(options: SandboxOptions) -> AsyncIterator[tuple[str, asyncio.Task[None]]]:
+    """The base URL, and the task that closes ledgers."""
     listener = socket.create_server((_HOST, options.port))
     base_url = f"http://{_HOST}:{listener.getsockname()[1]}"
     with contextlib.closing(listener):
@@ -41,12 +53,11 @@ async def running_sandbox(options: SandboxOptions) -> AsyncIterator[str]:
         runner = web.AppRunner(build_app(node, base_url), access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
         await runner.setup()
         await web.SockSite(runner, listener).start()
-        clock = None if options.manual_close else asyncio.create_task(run_clock(node))
+        clock = asyncio.create_task(run_clock(node))
         try:
-            yield base_url
+            yield base_url, clock
         finally:
-            if clock is not None:
-                clock.cancel()
-                await asyncio.gather(clock, return_exceptions=True)
+            clock.cancel()
+            await asyncio.gather(clock, return_exceptions=True)
             await runner.cleanup()
             node.stop()

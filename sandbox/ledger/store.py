@@ -82,15 +82,19 @@ class Store:
         return [((key := tuple(json.loads(name))), _entry(key[0], json.loads(body))) for name, body in rows]
 
     def write(self, closed: ClosedLedger) -> None:
-        """Make a closed ledger durable."""
-        self._db.execute("BEGIN IMMEDIATE")
+        """Make a closed ledger durable, whole or not at all.
+
+        Raises:
+            sqlite3.Error: the file cannot be written.
+        """
         marks = ",".join("?" * len(fields(LedgerRecord)))
-        self._db.execute(f"INSERT INTO ledgers VALUES ({marks})", astuple(closed.ledger))  # noqa: S608  (only marks)
-        self._db.executemany(
-            "INSERT INTO transactions VALUES (?,?,?,?,?,?,?,?,?,?)", map(_row, closed.transactions)
-        )
-        self._write_entries(closed.changes.items())
-        self._db.execute("COMMIT")
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute(f"INSERT INTO ledgers VALUES ({marks})", astuple(closed.ledger))  # noqa: S608  (marks)
+            self._db.executemany(
+                "INSERT INTO transactions VALUES (?,?,?,?,?,?,?,?,?,?)", map(_row, closed.transactions)
+            )
+            self._write_entries(closed.changes.items())
 
     def _write_entries(self, changes: Iterable[tuple[Key, Entry | None]]) -> None:
         for key, entry in changes:

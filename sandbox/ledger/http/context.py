@@ -14,7 +14,8 @@ from sandbox.ledger.http.paging import hal
 from sandbox.ledger.http.render import render_transaction
 from sandbox.ledger.node import Node, View
 
-_DECODED_ENVELOPES = 4096
+# Decoded envelopes and rendered transactions never change; the newest are asked for again and again.
+_KEPT = 4096
 
 
 def dump(body: object) -> bytes:
@@ -28,21 +29,19 @@ class Context:
     def __init__(self, node: Node, base_url: str) -> None:
         self.node = node
         self.base_url = base_url
-        self._decode = lru_cache(maxsize=_DECODED_ENVELOPES)(node.decode)
+        self.decode = lru_cache(maxsize=_KEPT)(node.decode)
+        self._body = lru_cache(maxsize=_KEPT)(self._render)
 
     def submission(self, record: TransactionRecord) -> Transaction | FeeBump:
         """The decoded envelope of a record."""
-        return self._decode(record.envelope_xdr)
+        return self.decode(record.envelope_xdr)
 
     def transaction_body(self, record: TransactionRecord, asked_hash: str = "") -> bytes:
-        """The rendered transaction, kept because it never changes."""
-        asked = asked_hash or record.hash
-        body = record.rendered.get(asked)
-        if body is None:
-            submission = self.submission(record)
-            body = dump(render_transaction(record, submission, self.base_url, asked))
-            record.rendered[asked] = body
-        return body
+        """The rendered transaction, under its own hash or the inner one."""
+        return self._body(record, asked_hash or record.hash)
+
+    def _render(self, record: TransactionRecord, asked_hash: str) -> bytes:
+        return dump(render_transaction(record, self.submission(record), self.base_url, asked_hash))
 
     def state_response(self, view: View, body: Any) -> web.Response:
         """A resource of the current state, stamped with the ledger it was read at."""

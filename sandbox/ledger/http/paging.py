@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from sandbox.ledger.http.problems import bad_request
+from sandbox.ledger.rules import INT64_MAX
 
 _DEFAULT_LIMIT = 10
 _HIGHEST_LIMIT = 200
@@ -49,9 +50,15 @@ class Page:
         return cls(request.query.get("cursor", ""), order == "desc", int(text))
 
     def number(self) -> int | None:
-        """The cursor as a position in history, None without one; BadParameterError if it is none."""
+        """The cursor as a position in history, ``now`` being behind everything; None without one.
+
+        Raises:
+            BadParameterError: it is no position.
+        """
         if not self.cursor:
             return None
+        if self.cursor == "now":
+            return INT64_MAX
         if not self.cursor.isdecimal() or len(self.cursor) > _INT64_DIGITS:
             raise BadParameterError("cursor", "cursor: invalid value")
         return int(self.cursor)

@@ -61,7 +61,7 @@ class SubmitRoutes:
         """POST /transactions_async: the node's own answer, at once."""
         envelope_xdr = await _envelope_of(request)
         try:
-            submission = self._node.decode(envelope_xdr)
+            submission = self._context.decode(envelope_xdr)
         except MalformedEnvelopeError:
             return transaction_malformed(envelope_xdr)
         answer = self._offer(request, submission)
@@ -76,7 +76,7 @@ class SubmitRoutes:
         """POST /transactions: from history if it is there, else waits until it is."""
         envelope_xdr = await _envelope_of(request)
         try:
-            submission = self._node.decode(envelope_xdr)
+            submission = self._context.decode(envelope_xdr)
         except MalformedEnvelopeError:
             return transaction_malformed(envelope_xdr)
         known = self._recorded(submission, envelope_xdr)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
+import sqlite3
 import sys
 
+import aiohttp
 import pytest
 from stellar_sdk import (
     Asset,
@@ -17,7 +20,7 @@ from stellar_sdk import (
     Payment,
 )
 
-from sandbox.ledger.server import SandboxOptions, running_sandbox
+from sandbox.ledger.server import SandboxOptions, running_sandbox, serve
 from sandbox.ledger.store import WrongNetworkError
 
 
@@ -134,6 +137,51 @@ async def test_a_killed_process_loses_nothing_closed(tmp_path, drive):
         assert (await answer.json())["ledger"] == record["ledger"]
     process.send_signal(signal.SIGTERM)
     assert await process.wait() == 0
+
+
+async def test_a_ledger_that_cannot_be_kept_is_not_shown(tmp_path, drive):
+    """When the file cannot be written, closing fails and everything stays as it was."""
+    data = tmp_path / "ledger.sqlite"
+    async with drive(data=data) as ledger:
+        with contextlib.closing(sqlite3.connect(data)) as other:
+            other.execute("ALTER TABLE entries RENAME TO elsewhere")
+        await ledger.post("/friendbot", params={"addr": ledger.key("alice").public_key})
+        async with ledger.http.post("/sandbox/close") as answer:
+            assert answer.status == 500
+        assert (await ledger.get("/"))[1]["core_latest_ledger"] == 2
+        assert (await ledger.get(f"/accounts/{ledger.key('alice').public_key}"))[0] == 404
+        with contextlib.closing(sqlite3.connect(data)) as other:
+            other.execute("ALTER TABLE elsewhere RENAME TO entries")
+        await ledger.close()
+        assert (await ledger.get(f"/accounts/{ledger.key('alice').public_key}"))[0] == 200
+
+
+async def test_serving_ends_when_the_ledger_cannot_go_on(tmp_path):
+    """A clock that cannot keep its ledgers ends the server with the error, instead of time standing still."""
+    data = tmp_path / "ledger.sqlite"
+    ready, stop = asyncio.Event(), asyncio.Event()
+    options = SandboxOptions(network_passphrase="Ends", interval=0.05, data=data)
+    serving = asyncio.create_task(serve(options, lambda _: ready.set(), stop))
+    await ready.wait()
+    with contextlib.closing(sqlite3.connect(data)) as other:
+        other.execute("DROP TABLE ledgers")
+    with pytest.raises(sqlite3.OperationalError, match="ledgers"):
+        await asyncio.wait_for(serving, 30)
+
+
+async def test_serves_until_it_is_told_to_stop():
+    """`serve` gives its address once it answers, and returns after `stop`."""
+    addresses, stop = asyncio.Queue(), asyncio.Event()
+    options = SandboxOptions(network_passphrase="Stops", manual_close=True)
+    serving = asyncio.create_task(serve(options, addresses.put_nowait, stop))
+    url = await addresses.get()
+    async with aiohttp.ClientSession(url) as http, http.get("/") as answer:
+        assert (await answer.json(content_type=None))["network_passphrase"] == "Stops"
+    stop.set()
+    await serving
+    async with aiohttp.ClientSession(url) as http:
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await http.get("/")
 
 
 async def started(*arguments):

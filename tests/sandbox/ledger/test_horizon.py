@@ -90,6 +90,20 @@ async def test_muxed_source_and_text_memo(pair):
     assert (body["memo"], body["memo_bytes"]) == ("mint:1", "bWludDox")
 
 
+async def test_first_form_of_an_envelope(pair):
+    """An envelope of the first form is taken in the current form, under the same hash."""
+    ledger, alice, bob = pair
+    account = Account(alice.public_key, await ledger.sequence(alice))
+    builder = TransactionBuilder(account, ledger.passphrase, v1=False).add_time_bounds(0, 0)
+    envelope = builder.append_payment_op(bob.public_key, XLM, "1").build()
+    envelope.sign(alice)
+    assert await ledger.offer(envelope) == "PENDING"
+    await ledger.close()
+    _, body = await ledger.get(f"/transactions/{envelope.hash_hex()}")
+    assert body["successful"] is True
+    assert body["envelope_xdr"] == envelope.to_transaction_envelope_v1().to_xdr()
+
+
 async def test_inner_transaction_is_found_by_its_own_hash(pair):
     """A fee bump answers under both hashes, each time under the one that was asked for."""
     ledger, alice, bob = pair
@@ -207,6 +221,8 @@ async def test_pages(pair):
     token = (await ledger.get(path, order="desc", limit="2"))[1]["_embedded"]["records"][-1]["paging_token"]
     assert await amounts(order="desc", cursor=token) == ["1.0000000", "created"]
     assert await amounts(cursor=token) == ["3.0000000"]
+    assert await amounts(cursor="now") == []
+    assert await amounts(cursor="now", order="desc", limit="1") == ["3.0000000"]
 
 
 async def test_operations_of_one_transaction_are_paged(pair):
