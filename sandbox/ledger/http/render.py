@@ -122,15 +122,22 @@ def render_transaction(
     if conditions := _preconditions(transaction.preconditions):
         body["preconditions"] = conditions
     if isinstance(submission, FeeBump):
-        body["fee_bump_transaction"] = {"hash": record.hash, "signatures": body["signatures"]}
-        body["inner_transaction"] = {
-            "hash": record.inner_hash,
-            "signatures": _signatures(submission.inner.signatures),
-            "max_fee": str(submission.inner.fee),
-        }
-        if asked_hash == record.inner_hash:
-            body["signatures"] = body["inner_transaction"]["signatures"]
+        body |= _bump_parts(record, submission, asked_hash)
     return body
+
+
+def _bump_parts(record: TransactionRecord, bump: FeeBump, asked_hash: str) -> Json:
+    """What a fee bump adds; asked for by the inner hash, the inner signatures are shown."""
+    outer, inner = _signatures(bump.signatures), _signatures(bump.inner.signatures)
+    return {
+        "signatures": inner if asked_hash == record.inner_hash else outer,
+        "fee_bump_transaction": {"hash": record.hash, "signatures": outer},
+        "inner_transaction": {
+            "hash": record.inner_hash,
+            "signatures": inner,
+            "max_fee": str(bump.inner.fee),
+        },
+    }
 
 
 def _transaction_links(base_url: str, path: str, source: str, ledger: int, token: str) -> Json:
