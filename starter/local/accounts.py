@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
-import structlog
 from stellar_sdk import Asset, Keypair, TransactionBuilder
 from stellar_sdk.client.aiohttp_client import AiohttpClient
 from stellar_sdk.exceptions import NotFoundError, SdkError
@@ -23,7 +24,7 @@ _TRUST_FEE = 10_000
 _TRUST_SECONDS = 60
 _FUNDING_SECONDS = 60.0
 
-_log = structlog.get_logger("mintkeeper.local")
+_log = logging.getLogger("mintkeeper.local")
 
 
 def keep_seed(file: Path) -> Keypair:
@@ -33,7 +34,7 @@ def keep_seed(file: Path) -> Keypair:
     return Keypair.from_secret(file.read_text().strip())
 
 
-async def prepare_accounts(data: DataDir, channels: tuple[str, ...], horizon: str, passphrase: str) -> None:
+async def prepare_accounts(data: DataDir, channels: Sequence[str], horizon: str, passphrase: str) -> None:
     """Fund what does not exist yet and let the destination trust the asset; raises Unavailable."""
     issuer, destination = keep_seed(data.seed("issuer")), keep_seed(data.seed("destination"))
     wanted = [issuer, destination, *(keep_seed(data.seed(channel)) for channel in channels)]
@@ -41,7 +42,9 @@ async def prepare_accounts(data: DataDir, channels: tuple[str, ...], horizon: st
         async with ServerAsync(horizon, AiohttpClient()) as server:
             missing = [pair.public_key for pair in wanted if not await _exists(server, pair.public_key)]
             if missing and not await _fund(horizon, missing):
-                _log.warning("demo.unfunded", horizon=horizon, accounts=missing)
+                _log.warning(
+                    "%s has no friendbot: fund these accounts yourself: %s", horizon, ", ".join(missing)
+                )
                 return
             await _trust(server, destination, Asset(ASSET_CODE, issuer.public_key), passphrase)
     except (SdkError, httpx.HTTPError) as error:

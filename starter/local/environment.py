@@ -11,8 +11,11 @@ from starter.local.ports import HOST
 from starter.local.readiness import NAMESPACE
 
 SANDBOX_PASSPHRASE = "Standalone Network ; February 2017"  # noqa: S105 - the name of a network, no secret
-CHANNEL_ACCOUNTS = ("channel-1", "channel-2", "channel-3")
-"""Several, so that several requests submit in parallel."""
+
+
+def channel_accounts(count: int) -> list[str]:
+    """Names of the channel accounts, under which their seeds are kept."""
+    return [f"channel-{number}" for number in range(1, count + 1)]
 
 
 @dataclass(frozen=True)
@@ -41,9 +44,9 @@ class Addresses:
         )
 
 
-def local_settings(data: DataDir, addresses: Addresses, sla_scale: int) -> Settings:
+def local_settings(data: DataDir, addresses: Addresses, sla_scale: int, channels: int) -> Settings:
     """The user's settings with everything that the local stack provides itself put in their place."""
-    signers = [f"file:{data.seed(account)}" for account in CHANNEL_ACCOUNTS]
+    signers = [f"file:{data.seed(account)}" for account in channel_accounts(channels)]
     return Settings().model_copy(
         update={
             "database_url": addresses.database_url,

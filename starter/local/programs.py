@@ -37,10 +37,10 @@ def temporal_part(data: DataDir, env: dict[str, str], addresses: Addresses) -> P
     return Part(name="temporal", command=command, env=env, log=data.log("temporal"), ready=ready)
 
 
-def sandbox_part(data: DataDir, env: dict[str, str], addresses: Addresses) -> Part:
-    """The sandbox ledger, closing one ledger a second."""
+def sandbox_part(data: DataDir, env: dict[str, str], addresses: Addresses, interval: float) -> Part:
+    """The sandbox ledger, closing a ledger every `interval` seconds; 0: as soon as something waits."""
     port = addresses.horizon_url.rpartition(":")[2]
-    options = ["--port", port, "--data", str(data.ledger_db), "--interval", "1"]
+    options = ["--port", port, "--data", str(data.ledger_db), "--interval", str(interval)]
     options += ["--network-passphrase", addresses.network_passphrase]
     return _own_part("sandbox", options, data, env, http_ready(addresses.horizon_url))
 

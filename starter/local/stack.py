@@ -39,6 +39,10 @@ class StackOptions:
     """A Horizon to use instead of the sandbox ledger; needs `network_passphrase`."""
     network_passphrase: str | None = None
     submission_window_seconds: int | None = None
+    ledger_interval: float = 1.0
+    """Seconds between the sandbox's ledgers; 0: one closes as soon as something waits."""
+    channels: int = 3
+    """Channel accounts: so many requests submit in parallel."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,7 @@ class _Launch:
         first = [postgres, programs.temporal_part(self._data, env, addresses)]
         first.append(programs.providers_part(self._data, env, addresses))
         if self._options.horizon_url is None:
-            first.append(programs.sandbox_part(self._data, env, addresses))
+            first.append(programs.sandbox_part(self._data, env, addresses, self._options.ledger_interval))
         await _together(*(self._supervisor.start(part) for part in first))
         self._tell("preparing the database, the accounts and the demo tenant")
         _, demo = await _together(self._prepare_temporal(addresses, settings), self._prepare_data(addresses))
@@ -128,7 +132,7 @@ class _Launch:
         )
 
     def _settings(self, addresses: Addresses) -> Settings:
-        settings = local_settings(self._data, addresses, self._options.sla_scale)
+        settings = local_settings(self._data, addresses, self._options.sla_scale, self._options.channels)
         if self._options.submission_window_seconds is None:
             return settings
         return settings.model_copy(
@@ -141,7 +145,7 @@ class _Launch:
 
     async def _prepare_data(self, addresses: Addresses) -> DemoWorld:
         await asyncio.to_thread(upgrade, addresses.database_url)
-        return await prepare_world(self._data, addresses)
+        return await prepare_world(self._data, addresses, self._options.channels)
 
     def _record(self) -> None:
         """Write `stack.json`, now and whenever a part was started again."""

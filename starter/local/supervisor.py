@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-
-import structlog
 
 from domain.errors import Unavailable
 from starter.local.process import Part, PartProcess
@@ -17,7 +16,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
 _HEALTHY_SECONDS = 30.0
 """A part that ran this long starts again with the shortest pause."""
 
-_log = structlog.get_logger("mintkeeper.local")
+_log = logging.getLogger("mintkeeper.local")
 
 
 class Supervisor:
@@ -55,11 +54,21 @@ class Supervisor:
             code = await self._processes[part.name].wait()
             if time.monotonic() - began > _HEALTHY_SECONDS:
                 pause = _FIRST_PAUSE
-            _log.warning("part.ended", part=part.name, exit_code=code, again_in_seconds=pause)
+            _log.warning(
+                "%s ended with %d: starting it again in %.1f s (%s)", part.name, code, pause, part.log
+            )
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
+            await self._start_again(part)
+
+    async def _start_again(self, part: Part) -> None:
+        try:
             self._processes[part.name] = await PartProcess.start(part)
-            self._on_change()
+        except OSError as error:
+            # out of memory or processes for the moment: the ended process is met again, and the pause grows
+            _log.warning("%s could not be started: %s", part.name, error)
+            return
+        self._on_change()
 
 
 async def _until_ready(process: PartProcess) -> None:
