@@ -130,7 +130,9 @@ async def sandbox(
     data: Annotated[Path | None, typer.Option("--data", help="Keep the ledger here; else in memory.")] = None,
 ) -> None:
     """Run the sandbox ledger alone: a test double that answers as Horizon does."""
+    from domain.errors import Refused, Unavailable
     from sandbox.ledger.server import SandboxOptions, serve
+    from sandbox.ledger.store import WrongNetworkError
     from starter.local.environment import SANDBOX_PASSPHRASE
     from starter.local.signals import stop_event
 
@@ -143,7 +145,12 @@ async def sandbox(
         data=data,
     )
     with stop_event() as stop:
-        await serve(options, lambda url: _say_ready(cli, url), stop)
+        try:
+            await serve(options, lambda url: _say_ready(cli, url), stop)
+        except WrongNetworkError as error:
+            raise Refused(f"{data}: {error}") from error
+        except OSError as error:
+            raise Unavailable(f"the sandbox ledger cannot listen on port {port}: {error.strerror}") from error
 
 
 async def providers(cli: Cli, port: Port = 0) -> None:

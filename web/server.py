@@ -16,9 +16,7 @@ HOST = "127.0.0.1"
 """Reading needs no log-in yet, so nobody but this machine may reach it."""
 
 
-async def serve(
-    settings: Settings, port: int, on_ready: Callable[[str], None], stop: asyncio.Event
-) -> None:
+async def serve(settings: Settings, port: int, on_ready: Callable[[str], None], stop: asyncio.Event) -> None:
     """Serve on loopback until `stop` is set; running answers are finished first.
 
     `on_ready` gets the base URL. Raises Unavailable when the port is taken.

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from rich.text import Text
-
 from commands.context import Cli
 from commands.demo.plays import Theatre
 from commands.documents import Document, request_document
-from commands.render import plain_table, print_rich, status_text
+from commands.render import plain_table, status_text
 from db import reads
 from domain.amounts import format_amount
 from domain.mint_request import workflow_id
@@ -41,21 +39,25 @@ async def report(cli: Cli, theatre: Theatre, stack: RunningStack) -> bool:
 
 def _print(theatre: Theatre, records: list[RequestRecord], stack: RunningStack) -> None:
     story = {part.request.id: part.story for part in theatre.parts}
-    workflows = f"{stack.addresses.temporal_ui_url}/namespaces/{theatre.people.client.namespace}/workflows"
     rows = [
         (
             record.request.track_number,
             f"{format_amount(record.request.amount)} {record.request.asset.code}",
             story[record.request.id],
             status_text(record),
-            Text(f"{workflows}/{workflow_id(record.request.id)}", style="blue"),
+            record.reason,
         )
         for record in records
     ]
-    plain_table(("request", "amount", "what happened", "status", "history in the Temporal Web UI"), rows, "")
-    for name, url in (
-        ("messages that were sent", stack.addresses.providers_url),
+    plain_table(("request", "amount", "what happened", "status", "reason"), rows, "no requests")
+    workflows = f"{stack.addresses.temporal_ui_url}/namespaces/{theatre.people.client.namespace}/workflows"
+    links = [
+        (record.request.track_number, f"{workflows}/{workflow_id(record.request.id)}") for record in records
+    ]
+    links += [
+        ("messages sent", stack.addresses.providers_url),
         ("all requests", stack.addresses.web_url),
         ("the ledger", stack.addresses.horizon_url),
-    ):
-        print_rich(Text(f"{name:<24}{url}"))
+    ]
+    # not through the table: a link that is broken over two lines can't be followed
+    sys.stdout.writelines(f"{name:<15}{url}\n" for name, url in links)

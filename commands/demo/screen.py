@@ -36,11 +36,12 @@ class Screen:
 
     def note(self, text: str) -> None:
         """A step of the stack."""
-        self._console.print(Text(text, style="dim"))
+        self._console.print(Text(text, style="dim"), soft_wrap=True)
 
     def tell(self, part: Part) -> None:
         """Something was done with a request."""
-        self._console.print(Text(f"{part.request.track_number}  {part.story}: {part.news}"))
+        line = f"{part.request.track_number}  {part.story}: {part.news}"
+        self._console.print(Text(line), soft_wrap=True)
 
     def show(self, rows: list[tuple[Part, RequestRecord | None]]) -> None:
         """Where everything stands now."""
