@@ -1,0 +1,1 @@
+"""Measured on a real local stack: throughput beside a bare workflow, size of histories, lateness."""

@@ -1,0 +1,65 @@
+"""`make bench`: run every measurement on one local stack, print a table, write JSON."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import lateness, lifecycle
+from benchmarks.desk import open_desk
+from starter.local.stack import StackOptions, running_stack
+
+CHANNELS = 60
+"""More than requests in flight, so that no request waits for a channel account."""
+
+Figures = dict[str, dict[str, object]]
+
+
+async def run(count: int, rounds: int, reminders: int, say: Console) -> Figures:
+    """Measure on a stack of its own, in a directory that is removed afterwards."""
+    with tempfile.TemporaryDirectory(prefix="mintkeeper-bench-") as directory:
+        options = StackOptions(Path(directory), sla_scale=1, ledger_interval=0, channels=CHANNELS)
+        async with running_stack(options, say.print) as stack, open_desk(stack, options.data_dir) as desk:
+            say.print(f"{rounds} rounds of {count} bare workflows and {count} full lifecycles")
+            throughput = await lifecycle.measure(desk, count, rounds)
+            say.print(f"{reminders} reminders due in the same second")
+            return {"lifecycle": throughput, "reminders": await lateness.measure(desk, reminders)}
+
+
+def table(figures: Figures) -> Table:
+    """The figures beside their goals."""
+    one, late = figures["lifecycle"], figures["reminders"]
+    shown = Table("figure", "measured", "goal", title="mintkeeper benchmark")
+    shown.add_row("full lifecycles per second", str(one["lifecycles_per_second"]), "")
+    shown.add_row("bare workflows per second", str(one["bare_per_second"]), "")
+    shown.add_row("ratio (median of rounds)", f"{one['ratio']}  {one['ratios']}", "at least 0.7")
+    shown.add_row("history events, plain path", str(one["events"]), "at most 40")
+    shown.add_row("history bytes, plain path", str(one["history_bytes"]), "at most 24576")
+    shown.add_row(f"reminder lateness of {late['reminders']}, median", f"{late['median_seconds']} s", "")
+    shown.add_row("reminder lateness, 99th percentile", f"{late['p99_seconds']} s", "at most 5 s")
+    return shown
+
+
+def main() -> None:
+    """Parse, measure, print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--count", type=int, default=300, help="workflows of each kind in a round")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--reminders", type=int, default=1000)
+    parser.add_argument("--json", type=Path, default=Path("bench.json"), help="where the figures go")
+    options = parser.parse_args()
+    say = Console(stderr=True)
+    figures = asyncio.run(run(options.count, options.rounds, options.reminders, say))
+    options.json.write_text(json.dumps(figures, indent=2) + "\n")
+    Console().print(table(figures))
+    say.print(f"the same as JSON: {options.json}")
+
+
+if __name__ == "__main__":
+    main()
