@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from commands.context import Cli, command
-from commands.options import AsSignal, AsUser, DecisionId, Id, KeyFile, Reason, option
+from commands.options import AsSignal, AsUser, DecisionId, Id, KeyFile, Reason, Wait, option
+
+ANSWER_SECONDS = 15.0
 
 
 class Resolution(StrEnum):
@@ -33,11 +35,12 @@ async def approve(
     key_file: KeyFile = None,
     decision_id: DecisionId = None,
     signal: AsSignal = False,
+    wait: Wait = ANSWER_SECONDS,
 ) -> None:
     """Approve a request, signed with the approver's key."""
     from commands.deciding import Order, decide
 
-    await decide(cli, Order(request_id, "approve", user, reason, key_file, decision_id, signal))
+    await decide(cli, Order(request_id, "approve", user, reason, key_file, decision_id, signal, wait))
 
 
 async def reject(
@@ -48,11 +51,12 @@ async def reject(
     key_file: KeyFile = None,
     decision_id: DecisionId = None,
     signal: AsSignal = False,
+    wait: Wait = ANSWER_SECONDS,
 ) -> None:
     """Reject a request; one valid rejection ends it."""
     from commands.deciding import Order, decide
 
-    await decide(cli, Order(request_id, "reject", user, reason, key_file, decision_id, signal))
+    await decide(cli, Order(request_id, "reject", user, reason, key_file, decision_id, signal, wait))
 
 
 async def cancel(
@@ -63,11 +67,12 @@ async def cancel(
     key_file: KeyFile = None,
     decision_id: DecisionId = None,
     signal: AsSignal = False,
+    wait: Wait = ANSWER_SECONDS,
 ) -> None:
     """Cancel a PENDING request, as its requester or as an admin."""
     from commands.deciding import Order, decide
 
-    await decide(cli, Order(request_id, "cancel", user, reason, key_file, decision_id, signal))
+    await decide(cli, Order(request_id, "cancel", user, reason, key_file, decision_id, signal, wait))
 
 
 async def resolve(
@@ -81,11 +86,12 @@ async def resolve(
     key_file: KeyFile = None,
     decision_id: DecisionId = None,
     signal: AsSignal = False,
+    wait: Wait = ANSWER_SECONDS,
 ) -> None:
     """Resolve a request in ANOMALY by hand, as an admin."""
     from commands.deciding import Order, decide
 
-    await decide(cli, Order(request_id, outcome.value, user, reason, key_file, decision_id, signal))
+    await decide(cli, Order(request_id, outcome.value, user, reason, key_file, decision_id, signal, wait))
 
 
 async def claim(cli: Cli, request_id: Id, user: AsUser) -> None:

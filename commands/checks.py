@@ -49,7 +49,8 @@ async def examine(cli: Cli) -> list[Finding]:
     findings = [_stack(cli)]
     findings += [finding async for finding in _database(cli, settings)]
     findings += [finding async for finding in _temporal(cli)]
-    findings.append(await _horizon(settings))
+    # a proxy never leads to a local stack
+    findings.append(await _horizon(settings, through_proxy=cli.stack is None))
     findings += _signers(cli, settings)
     findings += _channels(cli, settings)
     findings += _keys(cli)
@@ -119,14 +120,14 @@ def _worker(queue: str, alive: bool) -> Finding:
     )
 
 
-async def _horizon(settings: Settings) -> Finding:
+async def _horizon(settings: Settings, *, through_proxy: bool) -> Finding:
     import httpx
 
     if not settings.horizon_url:
         mend = "set MINTKEEPER_HORIZON_URL, or start a stack with 'mintkeeper up'"
         return Finding("horizon", "failed", "no Horizon is configured", mend)
     try:
-        async with httpx.AsyncClient(timeout=_PATIENCE_SECONDS) as http:
+        async with httpx.AsyncClient(timeout=_PATIENCE_SECONDS, trust_env=through_proxy) as http:
             answer = await http.get(settings.horizon_url)
             answer.raise_for_status()
             network = answer.json()["network_passphrase"]

@@ -220,7 +220,7 @@ def run_command(cli: Cli, function: Callable[[Cli], Coroutine[Any, Any, None] | 
 
 def error_details(error: MintkeeperError) -> dict[str, str]:
     """What an error knows beyond its code and message."""
-    names = ("field", "reason", "decision_id")
+    names = ("field", "reason")
     return {name: str(value) for name in names if (value := getattr(error, name, ""))}
 
 

@@ -10,7 +10,7 @@ from commands.context import Cli
 from commands.documents import Document
 from commands.lookup import load_request
 from domain.approvals import Decision, DecisionOutcome, SignedDecision, Verdict
-from domain.errors import DecisionRefused, NotOpen
+from domain.errors import DecisionRefused, NotOpen, OutcomeUnknown
 from domain.mint_request import TERMINAL
 from domain.records import RequestRecord
 from starter.decisions import decide as send_update
@@ -31,6 +31,7 @@ class Order:
     key_file: Path | None
     decision_id: str | None
     signal: bool
+    wait_seconds: float
 
 
 async def decide(cli: Cli, order: Order) -> None:
@@ -49,17 +50,21 @@ async def decide(cli: Cli, order: Order) -> None:
             issued_at=datetime.now(UTC),
         )
         try:
-            outcome = await _send(cli, decision, sign_decision(decision, key), order.signal)
+            outcome = await _send(cli, decision, sign_decision(decision, key), order)
+        except OutcomeUnknown as error:
+            raise cli.fail(error.code, error.message, decision_id=decision_id) from error
         except NotOpen as error:
             raise refuse_closed(await load_request(database, record.request.id), error) from error
     _answer(cli, record.request.id, decision_id, outcome)
 
 
-async def _send(cli: Cli, decision: Decision, signed: SignedDecision, signal: bool) -> DecisionOutcome | None:
+async def _send(cli: Cli, decision: Decision, signed: SignedDecision, order: Order) -> DecisionOutcome | None:
     """The workflow's answer; None when the decision was left as a signal."""
     async with reachable(await cli.temporal()) as client:
-        if not signal and await worker_polls(client):
-            return await send_update(client, decision.request_id, signed, decision.decision_id)
+        if not order.signal and await worker_polls(client):
+            return await send_update(
+                client, decision.request_id, signed, decision.decision_id, order.wait_seconds
+            )
         await send_signal(client, decision.request_id, decision.verdict, signed)
         return None
 

@@ -24,5 +24,9 @@ KeyFile = Annotated[
     Path | None, option("--key-file", "Private key; <data-dir>/keys/USER.pem unless said.", "FILE")
 ]
 DecisionId = Annotated[Text, option("--decision-id", "Send the same again after an unknown outcome.")]
+Wait = Annotated[
+    float,
+    typer.Option("--wait", min=0.1, max=600, metavar="SECONDS", help="How long to wait."),
+]
 AsSignal = Annotated[bool, option("--signal", "Leave a durable signal; do not wait for the answer.")]
 Actor = Annotated[Text, option("--as", "Who changes it, for the audit; your login name unless said.", "USER")]

@@ -32,7 +32,7 @@ _STYLES = {
     MintStatus.CONFIRMED: "green",
     MintStatus.ANOMALY: "bold white on red",
 }
-_PLAIN_WIDTH = 160
+_PLAIN_WIDTH = 200
 """Columns where no terminal sets a width, so that ids and hashes stay whole in a pipe."""
 
 
@@ -48,8 +48,9 @@ def plain_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], empty: st
         print_rich(Text(empty))
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for number, column in enumerate(columns):
+        # what names a line can be copied in one piece
+        table.add_column(column, overflow="fold", no_wrap=number == 0)
     for row in rows:
         table.add_row(*(cell if isinstance(cell, Text) else Text(_cell(cell)) for cell in row))
     print_rich(table)
@@ -78,10 +79,11 @@ def request_table(records: Sequence[RequestRecord]) -> None:
             record.assignee,
             _awaited(record),
             time_left(record, now),
+            _expiry(record, now),
         )
         for record in records
     ]
-    columns = ("id", "status", "amount", "topic", "requester", "assignee", "awaits", "time left")
+    columns = ("id", "status", "amount", "topic", "requester", "assignee", "awaits", "next", "expires")
     plain_table(columns, rows, "no requests")
 
 
@@ -188,11 +190,14 @@ def status_text(record: RequestRecord) -> Text:
 def time_left(record: RequestRecord, now: datetime) -> str:
     """What time does next and when; for an ended request, since when."""
     if due := next_due(record):
-        expiry = "" if due.stage is None else f", expiry {_countdown(record.expires_at, now)}"
-        return f"{due.name} {_countdown(due.at, now)}{expiry}"
+        return f"{due.name} {_countdown(due.at, now)}"
     if record.status in TERMINAL:
         return f"ended {_span(now - (record.ended_at or record.last_activity_at))} ago"
     return "the ledger decides" if record.status is not MintStatus.ANOMALY else "an admin has to resolve it"
+
+
+def _expiry(record: RequestRecord, now: datetime) -> str:
+    return _countdown(record.expires_at, now) if record.status is MintStatus.PENDING else ""
 
 
 def _awaited(record: RequestRecord) -> str:

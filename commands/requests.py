@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -54,7 +55,7 @@ async def submit(
     if file is not None:
         if key:
             raise InvalidInput("--key names one request: give keys in the file's column 'key'", "key")
-        await _submit_file(cli, read_rows(file, defaults))
+        await _submit_file(cli, [_in_stack(cli, row) for row in read_rows(file, defaults)])
         return
     wanted = wanted_from(defaults)
     settings = cli.settings()
@@ -70,6 +71,13 @@ def _stack_defaults(cli: Cli) -> dict[str, Text]:
         return {}
     demo = cli.stack.demo
     return {"tenant": cli.stack.tenant, "asset": demo.get("asset"), "to": demo.get("destination")}
+
+
+def _in_stack(cli: Cli, row: Row) -> Row:
+    """A row of an example file may leave the accounts to the local stack."""
+    if cli.stack is None or row.wanted is None:
+        return row
+    return replace(row, wanted=cli.stack.fill(row.wanted))
 
 
 async def _submit_file(cli: Cli, rows: list[Row]) -> None:

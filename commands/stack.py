@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from starter.requests import Wanted
 
 STACK_FILE = "stack.json"
 
@@ -31,6 +34,17 @@ class Stack:
     def tenant(self) -> str:
         """The demo tenant."""
         return self.demo.get("tenant", "acme")
+
+    def fill(self, wanted: Wanted) -> Wanted:
+        """Put the demo's accounts in place of the words `CODE:ISSUER` and `DESTINATION`."""
+        code, _, issuer = wanted.asset.partition(":")
+        return replace(
+            wanted,
+            asset=f"{code}:{self.demo.get('issuer')}" if issuer == "ISSUER" else wanted.asset,
+            destination=self.demo.get("destination", "")
+            if wanted.destination == "DESTINATION"
+            else wanted.destination,
+        )
 
     def alive(self) -> bool:
         """Tell whether any part of the stack still runs; a file may outlive its stack."""

@@ -29,7 +29,7 @@ from domain.text import check_text
 from starter.failures import domain_error
 
 ANSWER_SECONDS = 15.0
-"""How long a sender waits for the workflow's answer."""
+"""How long a sender waits for the workflow's answer unless it says otherwise."""
 
 _LOST = (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED)
 

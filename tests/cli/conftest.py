@@ -4,15 +4,18 @@ import asyncio
 import json
 import os
 import sys
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from typer.testing import CliRunner
 
 from commands.stack import STACK_FILE
 from tests.support.postgres import Seeded
+from worker import mint_worker
 
 ROOT = Path(__file__).parents[2]
 ISSUER = "GBZXN7PIRZGNMHGA7MUUUF4GWPY5AYPV6LY4UV2GL6VJGIQRXFDNMADI"
@@ -138,7 +141,27 @@ def write_stack(data_dir: Path, **changes: Any) -> None:
         "network_passphrase": NETWORK,
         "database_url": f"postgresql://nobody@{CLOSED_PORT}/none",
         "providers_url": f"http://{CLOSED_PORT}",
-        "demo": {"tenant": "acme", "asset": f"EURT:{ISSUER}", "destination": DESTINATION},
+        "demo": {"tenant": "acme", "issuer": ISSUER, "asset": f"EURT:{ISSUER}", "destination": DESTINATION},
         "pids": {"temporal": os.getpid()},
     } | changes
     (data_dir / STACK_FILE).write_text(json.dumps(document))
+
+
+@pytest_asyncio.fixture
+async def desk(tmp_path, environment, seeded, temporal_server) -> AsyncIterator[CommandLine]:
+    """The CLI with a real database and a real Temporal server; no worker unless a test starts one."""
+    write_keys(tmp_path, seeded)
+    connected = {
+        "MINTKEEPER_DATABASE_URL": seeded.url,
+        "TEMPORAL_ADDRESS": temporal_server.client.service_client.config.target_host,
+    }
+    yield CommandLine(tmp_path, environment | connected)
+    # the next test's worker polls the same queue, with another database
+    async for left in temporal_server.client.list_workflows("ExecutionStatus = 'Running'"):
+        await temporal_server.client.get_workflow_handle(left.id).terminate()
+
+
+@pytest.fixture
+def worker(seeded, temporal_server):
+    """A worker of the queue `mint`, as `worker.py` builds it: `async with worker(): …`."""
+    return lambda: mint_worker(temporal_server.client, seeded.database)
