@@ -81,8 +81,9 @@ async def _serving(queue: str, client: Client, database: Database, settings: Set
             yield
     elif queue == steps.STELLAR_QUEUE:
         horizon = Horizon(settings.horizon_url)
+        wallet, rules = build_wallet(settings), SubmissionRules.of(settings)
         try:
-            async with stellar_worker(client, database, horizon, settings):
+            async with stellar_worker(client, StellarActivities(database, horizon, wallet, rules)):
                 yield
         finally:
             await horizon.close()
@@ -113,9 +114,8 @@ def mint_worker(client: Client, database: Database) -> Worker:
     )
 
 
-def stellar_worker(client: Client, database: Database, horizon: Horizon, settings: Settings) -> Worker:
+def stellar_worker(client: Client, stellar: StellarActivities) -> Worker:
     """Submission and confirmation; a queue of its own, since only its workers hold signers."""
-    stellar = StellarActivities(database, horizon, build_wallet(settings), SubmissionRules.of(settings))
     return Worker(
         client,
         task_queue=steps.STELLAR_QUEUE,

@@ -15,17 +15,21 @@ from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 from ulid import ULID
 
+from activities.stellar.activities import StellarActivities
+from activities.stellar.horizon import Horizon
 from db import reads
 from domain.approvals import Decision, SignedDecision, Verdict, match_rule
 from domain.escalation import EscalationPolicy
 from domain.mint_request import MintRequest, MintStatus
 from domain.records import RequestRecord
 from domain.steps import MintOrder, RequestView, Standing
+from settings import TESTNET_PASSPHRASE
 from starter import decisions
 from starter.requests import start_request
 from tests.domain.factories import make_request
+from tests.support.ledger import MintLedger, mint_ledger
 from tests.support.postgres import Seeded
-from worker import mint_worker
+from worker import mint_worker, stellar_worker
 
 PATIENCE = 30.0
 """Seconds after which a test gives up waiting; never an expectation about speed."""
@@ -52,16 +56,26 @@ class Desk:
     seeded: Seeded
     tickets: list[Ticket] = field(default_factory=list)
 
+    ledger: MintLedger | None = None
+    window_seconds: int = 120
+
     @asynccontextmanager
     async def worker(self) -> AsyncIterator[None]:
-        """A worker for the `mint` queue, as worker.py builds it."""
-        async with mint_worker(self.client, self.seeded.database):
+        """The workers of the queue `mint` and, if there is a ledger, `stellar`, as worker.py builds them."""
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(mint_worker(self.client, self.seeded.database))
+            if self.ledger is not None:
+                horizon = Horizon(self.ledger.url)
+                stack.push_async_callback(horizon.close)
+                rules = self.ledger.rules(window_seconds=self.window_seconds)
+                activities = StellarActivities(self.seeded.database, horizon, self.ledger.wallet(), rules)
+                await stack.enter_async_context(stellar_worker(self.client, activities))
             yield
 
     async def order(
         self, policy: EscalationPolicy | None = None, sla_scale: int = 1, created_at=None, **changes
     ) -> MintOrder:
-        request = make_request(**({"id": f"mr_{ULID()}"} | changes))
+        request = make_request(**({"id": f"mr_{ULID()}"} | self._ledger_values() | changes))
         async with self.seeded.database.transaction() as tx:
             rules = await reads.rules(tx, request.tenant)
         return MintOrder(
@@ -71,6 +85,15 @@ class Desk:
             sla_scale=sla_scale,
             created_at=created_at,
         )
+
+    def _ledger_values(self) -> dict[str, Any]:
+        if self.ledger is None:
+            return {}
+        return {
+            "asset": self.ledger.asset,
+            "destination": self.ledger.holder.public_key,
+            "network_passphrase": TESTNET_PASSPHRASE,
+        }
 
     async def submit(self, **changes) -> Ticket:
         """Start a request's workflow as the CLI does."""
@@ -162,8 +185,10 @@ class Desk:
 
 
 @asynccontextmanager
-async def _open_desk(env: WorkflowEnvironment, seeded: Seeded) -> AsyncIterator[Desk]:
-    desk = Desk(env, env.client, seeded)
+async def _open_desk(
+    env: WorkflowEnvironment, seeded: Seeded, ledger: MintLedger | None = None
+) -> AsyncIterator[Desk]:
+    desk = Desk(env, env.client, seeded, ledger=ledger)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(desk.close)
         yield desk
@@ -180,4 +205,11 @@ async def desk(temporal_server: WorkflowEnvironment, seeded: Seeded) -> AsyncIte
 async def skipping_desk(temporal_time_skipping: WorkflowEnvironment, seeded: Seeded) -> AsyncIterator[Desk]:
     """A desk whose workflows' clocks can be moved, without a worker."""
     async with _open_desk(temporal_time_skipping, seeded) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture
+async def minting_desk(temporal_server: WorkflowEnvironment, seeded: Seeded) -> AsyncIterator[Desk]:
+    """A desk with a sandbox ledger that closes as soon as something waits, and three channel accounts."""
+    async with mint_ledger(3, interval=0) as ledger, _open_desk(temporal_server, seeded, ledger) as opened:
         yield opened
