@@ -17,6 +17,7 @@ WITH exhausted AS (
     UPDATE deliveries SET state = 'dead', lease_until = NULL, error = 'no answer, and no attempt is left'
     WHERE id IN (SELECT id FROM deliveries WHERE lease_until <= :now AND attempt >= max_attempts
         FOR UPDATE SKIP LOCKED)
+    RETURNING id, attempt
 ), due AS (
     SELECT id, attempt FROM deliveries
     WHERE next_attempt_at <= :now OR (lease_until <= :now AND attempt < max_attempts)
@@ -24,7 +25,8 @@ WITH exhausted AS (
     LIMIT :limit FOR UPDATE SKIP LOCKED
 ), lost AS (
     UPDATE delivery_attempts SET outcome = 'ambiguous', detail = 'no answer before the lease ended'
-    FROM due WHERE delivery_id = due.id AND delivery_attempts.attempt = due.attempt AND outcome IS NULL
+    FROM (SELECT id, attempt FROM due UNION ALL SELECT id, attempt FROM exhausted) AS gone
+    WHERE delivery_id = gone.id AND delivery_attempts.attempt = gone.attempt AND outcome IS NULL
 ), claimed AS (
     UPDATE deliveries SET state = 'sending', attempt = deliveries.attempt + 1, next_attempt_at = NULL,
         lease_until = CAST(:now AS timestamptz) + make_interval(secs => :lease_seconds)

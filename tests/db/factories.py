@@ -93,11 +93,13 @@ def a_submission(record, *, channel=CHANNEL, sequence=1):
     )
 
 
-async def submit(tx, record, *, channel=CHANNEL, sequence=1):
+async def submit(tx, record, *, channel=CHANNEL, sequence=1, at=None):
     """Reserve the channel and store the envelope."""
     assert await submissions.reserve(tx, request_id=record.request.id, accounts=[channel]) == channel
     submission = a_submission(record, channel=channel, sequence=sequence)
-    return await submissions.store_submission(tx, record=record, submission=submission, at=later(hours=2))
+    return await submissions.store_submission(
+        tx, record=record, submission=submission, at=at or later(hours=2)
+    )
 
 
 async def submitting(tx, *, channel=CHANNEL, sequence=1, **changes):
