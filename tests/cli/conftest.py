@@ -165,3 +165,11 @@ async def desk(tmp_path, environment, seeded, temporal_server) -> AsyncIterator[
 def worker(seeded, temporal_server):
     """A worker of the queue `mint`, as `worker.py` builds it: `async with worker(): …`."""
     return lambda: mint_worker(temporal_server.client, seeded.database)
+
+
+@pytest.fixture
+def admin(in_process, seeded, tmp_path, monkeypatch):
+    """Run commands that need the database only, in this process."""
+    monkeypatch.setenv("MINTKEEPER_DATABASE_URL", seeded.url)
+    write_keys(tmp_path, seeded)
+    return in_process

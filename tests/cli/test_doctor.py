@@ -1,0 +1,78 @@
+"""The doctor: what it finds in a healthy house, and in an ailing one."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from aiohttp import web
+
+from commands.stack import read_stack
+from tests.cli.conftest import NETWORK, write_stack
+
+
+@pytest.fixture
+async def horizon():
+    """The root document of a Horizon, as far as the doctor reads it."""
+
+    async def root(_request):
+        return web.json_response({"network_passphrase": NETWORK})
+
+    app = web.Application()
+    app.router.add_get("/", root)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
+
+
+def states(result) -> dict[str, str]:
+    """State by check, healthy or not."""
+    document = result.json if "checks" in result.json else result.error
+    return {check["name"]: check["state"] for check in document["checks"]}
+
+
+async def test_a_healthy_house(desk, worker, horizon):
+    """Everything that this test runs is found well; what it does not run is named."""
+    async with worker():
+        result = await desk("doctor", "--json", MINTKEEPER_HORIZON_URL=horizon)
+    found = states(result)
+    for name in ("database", "schema", "temporal", "search attributes", "worker mint", "horizon", "keys"):
+        assert found[name] == "ok"
+    assert (found["channel slack"], found["worker stellar"], found["issuer signer"]) == (
+        "note",
+        "failed",
+        "failed",
+    )
+    assert result.code == 1
+
+
+async def test_another_network_is_noticed(desk, horizon):
+    """A Horizon of another network would make every signature worthless."""
+    result = await desk("doctor", MINTKEEPER_HORIZON_URL=horizon, MINTKEEPER_NETWORK_PASSPHRASE="Other")
+    assert result.code == 1
+    assert "MINTKEEPER_NETWORK_PASSPHRASE" in result.out
+    assert "horizon" in result.err
+
+
+async def test_a_key_that_others_can_read_is_noticed(desk):
+    """The doctor says which, and how to mend it."""
+    path = desk.data_dir / "keys" / "alice.pem"
+    path.chmod(0o644)
+    result = await desk("doctor", "--json")
+    checks = {check["name"]: check for check in result.error["checks"]}
+    assert checks["key alice"]["mend"] == f"run 'chmod 600 {path}'"
+
+
+def test_a_stack_that_runs_no_more_does_not_count(tmp_path):
+    """A file may outlive its stack; an unreadable one is none."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    write_stack(tmp_path, pids={"temporal": ended.pid})
+    assert read_stack(tmp_path) is None
+    write_stack(tmp_path, pids={"temporal": ended.pid, "worker": os.getpid()})
+    assert read_stack(tmp_path) is not None
+    (tmp_path / "stack.json").write_text("{")
+    assert read_stack(tmp_path) is None
