@@ -10,6 +10,7 @@ from datetime import timedelta
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
+from activities.stellar.handover import Handover
 from activities.stellar.horizon import Horizon, HorizonUnavailable
 from activities.stellar.ledger_watch import LedgerWatch
 from activities.stellar.rules import SubmissionRules
@@ -32,8 +33,9 @@ class StellarActivities:
     def __init__(self, database: Database, horizon: Horizon, wallet: Wallet, rules: SubmissionRules) -> None:
         watch = LedgerWatch(horizon)
         sender = Sender(database, horizon, wallet, rules)
-        self._submitter = Submitter(database, horizon, wallet, rules, watch, sender)
-        self._settler = Settler(database, horizon, watch, sender)
+        handover = Handover()
+        self._submitter = Submitter(database, horizon, wallet, rules, watch, sender, handover)
+        self._settler = Settler(database, horizon, watch, sender, handover)
 
     @activity.defn(name=steps.SUBMIT)
     async def submit(self, step: SubmitStep) -> SubmitAnswer:

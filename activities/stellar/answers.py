@@ -44,8 +44,14 @@ class Answer:
     """Seconds for which the server asks to be left alone."""
 
 
+PENDING = "PENDING"
+"""The word of an envelope that was taken into the queue."""
+
+NO_ANSWER = "no_answer"
+"""The word for a connection that broke, or ran out of time."""
+
 _STATUS = {
-    "PENDING": Meaning.TAKEN,
+    PENDING: Meaning.TAKEN,
     "DUPLICATE": Meaning.TAKEN,
     "TRY_AGAIN_LATER": Meaning.AGAIN,
 }
@@ -71,8 +77,6 @@ _CODES = {
 }
 
 _HTTP = {403: Meaning.AGAIN, 429: Meaning.AGAIN, 503: Meaning.AGAIN}
-
-NO_ANSWER = "no_answer"
 
 
 def no_answer(why: str) -> Answer:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -77,14 +78,16 @@ class Horizon:
     async def network_passphrase(self) -> str:
         """The network that this Horizon serves; raises HorizonUnavailable."""
         _, body = await self._read("/")
-        return str(body["network_passphrase"])
+        with _understood("/"):
+            return str(body["network_passphrase"])
 
     async def newest_ledger(self) -> Ledger:
         """The newest closed ledger that Horizon has taken in; raises HorizonUnavailable."""
         _, body = await self._read("/ledgers?order=desc&limit=1")
-        record = body["_embedded"]["records"][0]
-        closed_at = datetime.fromisoformat(record["closed_at"])
-        return Ledger(record["sequence"], int(closed_at.timestamp()), closed_at, record["hash"])
+        with _understood("/ledgers"):
+            record = body["_embedded"]["records"][0]
+            closed_at = datetime.fromisoformat(record["closed_at"])
+            return Ledger(record["sequence"], int(closed_at.timestamp()), closed_at, record["hash"])
 
     async def account(self, account_id: str) -> AccountView | NoAccount:
         """An account with the height at which it was read; raises HorizonUnavailable."""
@@ -92,7 +95,8 @@ class Horizon:
         ledger = _stamp(response)
         if response.status_code == 404:
             return NoAccount(account_id, ledger)
-        return AccountView(account_id, ledger, int(body["sequence"]), body)
+        with _understood("/accounts"):
+            return AccountView(account_id, ledger, int(body["sequence"]), body)
 
     async def transaction(self, hash_: str) -> Landed | None:
         """Where a transaction landed, found by its own hash or by the inner one of a fee bump.
@@ -102,17 +106,18 @@ class Horizon:
         response, body = await self._read(f"/transactions/{hash_}", absent=True)
         if response.status_code == 404:
             return None
-        successful = bool(body["successful"])
-        # asked by the inner hash, Horizon answers with that one; what landed is the wrapping
-        wrapping = body.get("fee_bump_transaction") or body
-        return Landed(
-            found_hash=wrapping["hash"],
-            ledger=body["ledger"],
-            closed_at=datetime.fromisoformat(body["created_at"]),
-            successful=successful,
-            result_codes={} if successful else read_result(body["result_xdr"]).as_extras(),
-            fee_charged=int(body["fee_charged"]),
-        )
+        with _understood("/transactions"):
+            successful = bool(body["successful"])
+            # asked by the inner hash, Horizon answers with that one; what landed is the wrapping
+            wrapping = body.get("fee_bump_transaction") or body
+            return Landed(
+                found_hash=wrapping["hash"],
+                ledger=body["ledger"],
+                closed_at=datetime.fromisoformat(body["created_at"]),
+                successful=successful,
+                result_codes={} if successful else read_result(body["result_xdr"]).as_extras(),
+                fee_charged=int(body["fee_charged"]),
+            )
 
     async def send(self, envelope_xdr: str) -> Answer:
         """Hand in an envelope, once. Whatever goes wrong is an answer too: it may have been taken."""
@@ -141,6 +146,15 @@ class Horizon:
                 f"Horizon at {self.url} answered {status} to {path}", _retry_after(response)
             )
         return response, body
+
+
+@contextmanager
+def _understood(path: str) -> Iterator[None]:
+    """A document that lacks what it must have is no answer."""
+    try:
+        yield
+    except (KeyError, IndexError, TypeError, ValueError, EOFError) as error:
+        raise HorizonUnavailable(f"Horizon's answer to {path} can't be read: {error!r}") from error
 
 
 def _json(response: Response) -> dict[str, Any] | None:

@@ -41,11 +41,11 @@ def judge_destination(request: MintRequest, destination: AccountView | NoAccount
     line = _trustline(destination.body, request)
     if line is None:
         raise PrecheckFailed(f"destination {request.destination} has no trustline for {request.asset}")
-    if not line["is_authorized"]:
+    if not line.get("is_authorized"):
         raise PrecheckFailed(
             f"the trustline of {request.destination} for {request.asset} is not authorised by the issuer"
         )
-    room = _stroops(line["limit"]) - _stroops(line["balance"]) - _stroops(line["buying_liabilities"])
+    room = _stroops(line["limit"]) - _stroops(line["balance"]) - _stroops(line.get("buying_liabilities", "0"))
     if room < request.amount:
         raise PrecheckFailed(
             f"the trustline of {request.destination} has room for {format_amount(max(room, 0))} only, "

@@ -1,11 +1,11 @@
-"""Handing the stored envelope in, dearer when the network wants more; every answer is noted."""
+"""Handing the stored envelope in, dearer when the network wants more; what is answered is noted."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
 from activities.stellar import envelope
-from activities.stellar.answers import Answer, Meaning
+from activities.stellar.answers import PENDING, Answer, Meaning
 from activities.stellar.horizon import Horizon
 from activities.stellar.rules import SubmissionRules
 from activities.stellar.signers import Wallet
@@ -23,14 +23,18 @@ class Sender:
         self._wallet = wallet
         self._rules = rules
 
-    async def offer(self, submission: Submission) -> tuple[Submission, Answer]:
+    async def offer(self, submission: Submission, *, first: bool = False) -> tuple[Submission, Answer]:
         """Send the newest envelope; bump and send again while a dearer one would help.
 
         Ends because each bump is dearer than the last and the cap is fixed. Returns the submission with
-        its new fee bumps, and the last answer. Raises Unavailable when the database is out of reach.
+        its new fee bumps, and the last answer. Every answer is noted, but not the plain PENDING of a
+        `first` sending: most requests see no other, and their end is on record anyway. Raises
+        Unavailable when the database is out of reach.
         """
         while True:
-            answer = await self._send(submission)
+            answer = await self._horizon.send(submission.newest_envelope())
+            if not (first and answer.word == PENDING):
+                await self._note(submission, answer)
             if answer.meaning is not Meaning.DEARER:
                 return submission, answer
             fee = envelope.next_bump_fee(submission, answer.wanted_fee, self._rules.max_fee_stroops)
@@ -38,8 +42,7 @@ class Sender:
                 return submission, answer
             submission = await self._store_bump(submission, fee)
 
-    async def _send(self, submission: Submission) -> Answer:
-        answer = await self._horizon.send(submission.newest_envelope())
+    async def _note(self, submission: Submission, answer: Answer) -> None:
         async with self._database.transaction() as tx:
             await submissions.note_attempt(
                 tx,
@@ -49,7 +52,6 @@ class Sender:
                 detail=answer.detail,
                 at=datetime.now(UTC),
             )
-        return answer
 
     async def _store_bump(self, submission: Submission, fee: int) -> Submission:
         bump = envelope.bump(

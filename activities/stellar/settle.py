@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from temporalio import activity
 
 from activities.stellar import proof, verdict
 from activities.stellar.answers import Answer, Meaning
+from activities.stellar.handover import Handover, Sent
 from activities.stellar.horizon import Horizon, Ledger
 from activities.stellar.ledger_watch import LedgerWatch
 from activities.stellar.sender import Sender
 from db import reads
-from db.session import Database, Transaction
+from db.session import Database
 from db.writes import submissions
-from domain.errors import NotFound, Refused, Unavailable
+from domain.errors import NotFound, Refused, TransitionRefused, Unavailable
 from domain.mint_request import MintStatus
 from domain.records import RequestRecord
 from domain.submission import Landed, Outcome, Proof, Submission, SubmissionResult
@@ -42,6 +43,9 @@ LONGEST_BLIND = 5.0
 """Seconds after which to look again although no ledger has closed: Horizon may take in late."""
 
 
+_NOT_KNOWN = Answer(Meaning.UNKNOWN, "not_known")
+
+
 class WorkerStopping(Unavailable):
     """This worker is shutting down: another one goes on."""
 
@@ -54,12 +58,12 @@ class _Course:
 
     record: RequestRecord
     submission: Submission
+    answer: Answer
     step: str = "looking"
     looks: int = 0
     looked_at_ledger: int = -1
     looked_at: float = 0.0
     sent_at_ledger: int | None = None
-    answer: Answer = field(default_factory=lambda: Answer(Meaning.UNKNOWN, "not_known"))
     quiet_until: float = 0.0
     """Local monotonic seconds until which the server asked to be left alone."""
     used_up_since: int | None = None
@@ -69,11 +73,14 @@ class _Course:
 class Settler:
     """Follows one submission until the ledger, or the proof, has decided."""
 
-    def __init__(self, database: Database, horizon: Horizon, watch: LedgerWatch, sender: Sender) -> None:
+    def __init__(
+        self, database: Database, horizon: Horizon, watch: LedgerWatch, sender: Sender, handover: Handover
+    ) -> None:
         self._database = database
         self._horizon = horizon
         self._watch = watch
         self._sender = sender
+        self._handover = handover
 
     async def settle(self, request_id: str) -> SubmissionResult:
         """Return how the submission ended, stored in the database with its proof.
@@ -81,12 +88,16 @@ class Settler:
         Waits as long as the ledger needs: only ledger time ends it. Raises Unavailable when Horizon or
         the database is out of reach or the worker stops: again later, elsewhere.
         """
-        record = await self._load(request_id)
-        if record.result is not None:
-            return record.result
-        if record.submission is None:
+        just_sent = self._handover.take(request_id)
+        sent = just_sent or Sent(await self._load(request_id), _NOT_KNOWN)
+        if sent.record.result is not None:
+            return sent.record.result
+        if sent.record.submission is None:
             raise Refused(f"mint request {request_id} has no stored submission to settle")
-        course = _Course(record, record.submission)
+        course = _Course(sent.record, sent.record.submission, sent.answer)
+        if just_sent is not None:
+            # nothing can have closed since: looking at once would only cost a question
+            await self._pause(course)
         while True:
             finding = await self._step(course)
             if finding is not None:
@@ -159,22 +170,24 @@ class Settler:
         return late.sequence < course.used_up_since + ANOMALY_LEDGERS
 
     async def _conclude(self, course: _Course, result: SubmissionResult) -> SubmissionResult:
-        async with self._database.transaction() as tx:
-            record = await reads.lock_request(tx, course.submission.request_id)
-            if record.status is not MintStatus.SUBMITTING:
-                return await self._stored_result(tx, record)
-            record = await submissions.conclude(tx, record=record, result=result, at=datetime.now(UTC))
-        if result.outcome is Outcome.ANOMALY:
+        try:
+            async with self._database.transaction() as tx:
+                record = await submissions.conclude(
+                    tx, record=course.record, result=result, at=datetime.now(UTC)
+                )
+        except TransitionRefused:
+            # a comment, a fee bump or another worker came between: read the request as it stands
+            record = await self._conclude_anew(course, result)
+        if record.result == result and result.outcome is Outcome.ANOMALY:
             activity.logger.error("mint request %s: %s", record.request.id, result.reason)
         return record.result or result
 
-    @staticmethod
-    async def _stored_result(tx: Transaction, record: RequestRecord) -> SubmissionResult:
-        """What another worker, or an operator, has concluded: read anew, since the lock was waited for."""
-        stands = await reads.request(tx, record.request.id)
-        if stands is None or stands.result is None:
-            raise Refused(f"mint request {record.request.id} is {record.status} without a result")
-        return stands.result
+    async def _conclude_anew(self, course: _Course, result: SubmissionResult) -> RequestRecord:
+        async with self._database.transaction() as tx:
+            record = await reads.lock_request(tx, course.submission.request_id)
+            if record.status is MintStatus.SUBMITTING:
+                return await submissions.conclude(tx, record=record, result=result, at=datetime.now(UTC))
+        return await self._load(course.submission.request_id)
 
     async def _pause(self, course: _Course) -> None:
         """Wait until the next look; raises WorkerStopping when the worker shuts down meanwhile."""

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from sqlalchemy.exc import IntegrityError
 
 from activities.stellar import envelope, precheck
+from activities.stellar.handover import Handover, Sent
 from activities.stellar.horizon import Horizon
 from activities.stellar.ledger_watch import LedgerWatch, Recent
 from activities.stellar.rules import SubmissionRules
@@ -57,6 +58,7 @@ class Submitter:
         rules: SubmissionRules,
         watch: LedgerWatch,
         sender: Sender,
+        handover: Handover,
     ) -> None:
         self._database = database
         self._horizon = horizon
@@ -64,6 +66,7 @@ class Submitter:
         self._rules = rules
         self._watch = watch
         self._sender = sender
+        self._handover = handover
         self._issuer = Recent(lambda: horizon.account(wallet.issuer))
         self._network = Recent(horizon.network_passphrase)
 
@@ -79,7 +82,8 @@ class Submitter:
         except PrecheckFailed as refusal:
             record = await self._fail(request_id, refusal.message)
         if record.status is MintStatus.SUBMITTING and record.submission is not None:
-            await self._sender.offer(record.submission)
+            submission, answer = await self._sender.offer(record.submission, first=True)
+            self._handover.put(Sent(record.model_copy(update={"submission": submission}), answer))
         return _answer(record)
 
     async def _bring_to_submitting(self, request_id: str) -> RequestRecord:

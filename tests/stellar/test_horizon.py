@@ -1,6 +1,11 @@
 """The Horizon client: small typed answers, named errors, no hidden retries."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from stellar_sdk import Asset, Keypair, Payment
 
 from activities.stellar import envelope
@@ -131,3 +136,33 @@ async def test_an_unreachable_horizon_is_unavailable():
         await client.newest_ledger()
     assert (await client.send("AAAA")).meaning is Meaning.UNKNOWN
     await client.close()
+
+
+@asynccontextmanager
+async def answering(status: int, text: str) -> AsyncIterator[Horizon]:
+    """A client of a server that gives one answer to everything, as a gateway in trouble does."""
+
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(status=status, text=text)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    async with TestServer(app) as server:
+        client = Horizon(str(server.make_url("")))
+        yield client
+        await client.close()
+
+
+STRANGE = [(404, "<html>not here</html>"), (404, '{"message": "no route"}'), (200, "<html>"), (200, "{}"),
+           (200, "[]"), (502, "bad gateway"), (504, "{}")]  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "text"), STRANGE)
+async def test_a_strange_answer_says_nothing_about_the_ledger(status, text):
+    """A gateway's own page, its 404 above all, must never count as the absence of a transaction."""
+    async with answering(status, text) as client:
+        for question in (client.network_passphrase(), client.newest_ledger(),
+                         client.account("G" * 56), client.transaction("ab" * 32)):  # fmt: skip
+            with pytest.raises(HorizonUnavailable):
+                await question
+        assert (await client.send("AAAA")).meaning is Meaning.UNKNOWN

@@ -87,7 +87,7 @@ async def test_submitting_twice_keeps_the_first_envelope(minting):
     first = await minting.submit(request)
     second = await minting.submit(request)
     assert first == second
-    assert await minting.answers(request) == ["PENDING", "DUPLICATE"]
+    assert await minting.answers(request) == ["DUPLICATE"]
 
 
 async def test_ledgers_that_close_at_once(seeded):

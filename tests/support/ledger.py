@@ -1,7 +1,6 @@
 """A running sandbox ledger with an issuer, channel accounts and a holder, made by the real client."""
 
 import asyncio
-import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -47,6 +46,9 @@ class MintLedger:
     holder: Keypair = field(default_factory=Keypair.random)
     channels: list[Keypair] = field(default_factory=list)
     now: int = FIRST_CLOSE
+    _closing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _closers: int = 0
+    _closer: asyncio.Task | None = None
 
     @property
     def asset(self) -> Asset:
@@ -70,25 +72,33 @@ class MintLedger:
     async def close(self, ledgers: int = 1, seconds: int = SECONDS_PER_LEDGER) -> int:
         """Close so many ledgers by hand, `seconds` apart; returns the last close time."""
         for _ in range(ledgers):
-            self.now += seconds
-            await self._control("POST", "/sandbox/close", params={"at": self.now})
+            # close times must arrive in order, whoever else closes ledgers
+            async with self._closing:
+                self.now += seconds
+                await self._control("POST", "/sandbox/close", params={"at": self.now})
         return self.now
 
     @asynccontextmanager
     async def closing(self, seconds: int = SECONDS_PER_LEDGER, every: float = 0.05) -> AsyncIterator[None]:
-        """Keep closing ledgers by hand, fast in real time and `seconds` apart in ledger time."""
+        """Keep closing ledgers by hand, fast in real time and `seconds` apart in ledger time.
 
-        async def forever() -> None:
-            for _ in itertools.count():
-                await asyncio.sleep(every)
-                await self.close(seconds=seconds)
-
-        task = asyncio.create_task(forever())
+        Where several ask for it at once, the first one's pace holds until the last has left.
+        """
+        self._closers += 1
+        if self._closers == 1:
+            self._closer = asyncio.create_task(self._close_for_ever(seconds, every))
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            self._closers -= 1
+            if self._closers == 0:
+                self._closer.cancel()
+                await asyncio.gather(self._closer, return_exceptions=True)
+
+    async def _close_for_ever(self, seconds: int, every: float) -> None:
+        while True:
+            await asyncio.sleep(every)
+            await self.close(seconds=seconds)
 
     async def fault(self, kind: str, **values: Any) -> None:
         """Switch a fault on."""
