@@ -37,14 +37,16 @@ class Part:
 class PartProcess:
     """A running part. It leads a session of its own, so Ctrl-C in the terminal does not reach it."""
 
-    def __init__(self, part: Part, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, part: Part, process: asyncio.subprocess.Process, log_start: int) -> None:
         self.part = part
         self._process = process
+        self._log_start = log_start
 
     @classmethod
     async def start(cls, part: Part) -> PartProcess:
         """Start it; its output goes to the end of its log."""
         with part.log.open("ab") as log:
+            log_start = log.tell()
             process = await asyncio.create_subprocess_exec(
                 *part.command,
                 env=dict(part.env),
@@ -57,7 +59,7 @@ class PartProcess:
                 group=part.run_as,
                 extra_groups=[] if part.run_as else None,
             )
-        return cls(part, process)
+        return cls(part, process, log_start)
 
     @property
     def pid(self) -> int:
@@ -72,6 +74,16 @@ class PartProcess:
     async def wait(self) -> int:
         """Wait for its end; the exit code, negative for a signal."""
         return await self._process.wait()
+
+    def last_words(self) -> str:
+        """What it wrote about its trouble: this run's last line that speaks of an error, else its last."""
+        with self.part.log.open("rb") as log:
+            log.seek(self._log_start)
+            lines = [
+                line.strip() for line in log.read().decode(errors="replace").splitlines() if line.strip()
+            ]
+        troubles = [line for line in lines if "error" in line.lower()]
+        return (troubles or lines or ["it wrote nothing"])[-1]
 
     async def stop(self) -> None:
         """Ask it to end, wait for its grace, then kill it and whatever it left in its session."""

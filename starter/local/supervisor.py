@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from domain.errors import Unavailable
 from starter.local.process import Part, PartProcess
@@ -75,14 +74,11 @@ async def _until_ready(process: PartProcess) -> None:
     deadline = time.monotonic() + _READY_SECONDS
     while not await process.part.ready(process.pid):
         if not process.running:
-            raise Unavailable(f"{process.part.name} ended while starting: {_last_line(process.part.log)}")
+            raise Unavailable(
+                f"{process.part.name} ended while starting: {process.last_words()} (see {process.part.log})"
+            )
         if time.monotonic() > deadline:
             raise Unavailable(
                 f"{process.part.name} is not ready after {_READY_SECONDS:.0f} s: see {process.part.log}"
             )
         await asyncio.sleep(0.05)
-
-
-def _last_line(log: Path) -> str:
-    lines = log.read_text(errors="replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), f"see {log}")
