@@ -58,10 +58,10 @@ LAST_WORDS_SECONDS = 5.0
 
 
 class Relay:
-    """Serves the outbox of `database` over one client per kind of channel; owns the clients.
+    """Serves the outbox of `database` over one client per kind of channel.
 
-    `temporal_url` is the base of Temporal's own UI (empty: messages do not link to it) and
-    `namespace` the one the workflows run in.
+    Whoever built the clients closes them afterwards. `temporal_url` is the base of Temporal's
+    own UI (empty: messages do not link to it) and `namespace` the one the workflows run in.
     """
 
     def __init__(
@@ -74,7 +74,6 @@ class Relay:
         namespace: str = "default",
     ) -> None:
         self._database = database
-        self._channels = channels
         self._sender = Sender(channels, Links(public_url, temporal_url, namespace), self._is_pending)
         self._recorder = Recorder(database)
         self._wakeup = Wakeup(database.url)
@@ -158,5 +157,3 @@ class Relay:
                 await self._recorder.flush()
         except (Unavailable, TimeoutError):
             log.warning("the last results of deliveries could not be written; their leases will end")
-        for channel in self._channels.values():
-            await channel.close()

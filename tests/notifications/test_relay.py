@@ -43,7 +43,9 @@ asyncio.run(main(*sys.argv[1:]))
 async def outbox(seeded):
     """An empty outbox and an empty console."""
     async with running_providers() as url, aiohttp.ClientSession(url) as http:
-        yield Outbox(seeded, url, http)
+        opened = Outbox(seeded, url, http)
+        yield opened
+        await opened.close()
 
 
 async def test_a_message_is_sent_once_and_accepted(outbox):

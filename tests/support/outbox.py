@@ -29,6 +29,7 @@ class Outbox:
     def __init__(self, seeded: Seeded, url: str, http: ClientSession):
         self.seeded, self.url, self.http = seeded, url, http
         self.database = seeded.database
+        self.clients = []
 
     @property
     def slack_url(self):
@@ -36,7 +37,13 @@ class Outbox:
 
     def channels(self, **changed):
         settings = {"slack_bot_token": "xoxb-local", "slack_base_url": self.slack_url}
-        return build_channels(ChannelSettings(**settings | changed))
+        built = build_channels(ChannelSettings(**settings | changed))
+        self.clients += built.values()
+        return built
+
+    async def close(self):
+        for client in self.clients:
+            await client.close()
 
     def relay(self, channels=None, database=None):
         return Relay(
