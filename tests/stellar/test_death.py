@@ -93,7 +93,7 @@ async def test_two_workers_prove_the_same_time_out(minting):
     """The first conclusion stands; the other worker answers it."""
     await minting.ledger.fault("timeout_never_land", count=10_000)
     request = await minting.approved()
-    workers = [minting.activities(rules=minting.ledger.rules(window_seconds=20)) for _ in range(2)]
+    workers = [minting.hurried() for _ in range(2)]
     results = await asyncio.gather(*(minting.mint(request, worker) for worker in workers))
     assert results[0] == results[1] == (await minting.record(request)).result
     assert results[0].outcome is Outcome.TIMEOUT_FAILED
@@ -105,7 +105,7 @@ async def test_a_worker_that_wakes_up_late_does_no_harm(minting):
     await minting.ledger.fault("timeout_never_land", count=1)
     await minting.submit(request)
     stored = (await minting.record(request)).submission
-    await minting.ledger.close(seconds=121)
+    await minting.ledger.close(seconds=3601)
     proved = await tried(lambda: minting.settle(request))
     follower = await minting.approved("follower")
     result = await minting.mint(follower)

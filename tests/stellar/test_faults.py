@@ -65,7 +65,7 @@ async def test_an_envelope_that_never_landed_is_proved(minting, kind, values):
     """TIMEOUT_FAILED only with the proof in three steps, in their order; the channel is free again."""
     request = await minting.approved()
     await minting.ledger.fault(kind, **values)
-    result = await minting.mint(request)
+    result = await minting.mint(request, minting.hurried())
     await minting.ledger.clear_faults()
     await minting.ledger.close(3)
     record = await minting.record(request)
@@ -84,7 +84,7 @@ async def test_a_proved_envelope_is_dead(minting):
     """Sent again after its proof, in a ledger that would take it otherwise, it still does not land."""
     request = await minting.approved()
     await minting.ledger.fault("timeout_never_land", count=1000)
-    await minting.mint(request)
+    await minting.mint(request, minting.hurried())
     await minting.ledger.clear_faults()
     stored = (await minting.record(request)).submission
     await minting.ledger.close(12)
@@ -98,7 +98,7 @@ async def test_a_sequence_that_was_never_used_serves_the_next_request(minting):
     """After a proved time-out the same number belongs to another request, which lands."""
     first = await minting.approved("first")
     await minting.ledger.fault("timeout_never_land", count=1000)
-    await minting.mint(first)
+    await minting.mint(first, minting.hurried())
     await minting.ledger.clear_faults()
     second = await minting.approved("second")
     result = await minting.mint(second)
@@ -158,7 +158,7 @@ async def test_a_surge_above_the_cap_is_never_paid(minting):
     """No bump above the configured fee is ever signed: the request ends in a proved time-out."""
     request = await minting.approved()
     await minting.ledger.fault("surge_fee", fee_per_operation=50_001)
-    result = await minting.mint(request)
+    result = await minting.mint(request, minting.hurried())
     record = await minting.record(request)
     assert result.outcome is Outcome.TIMEOUT_FAILED
     assert record.submission.fee_bumps == ()
@@ -194,7 +194,7 @@ async def test_a_network_that_halts_and_goes_on_past_the_bound(minting, ledger):
     request = await minting.approved()
     await ledger.fault("timeout_never_land", count=1)
     await minting.submit(request)
-    await ledger.close(seconds=121)
+    await ledger.close(seconds=3601)
     result = await minting.settle(request)
     assert result.outcome is Outcome.TIMEOUT_FAILED
     assert await ledger.payments() == []
@@ -220,6 +220,6 @@ async def test_the_views_of_two_nodes_may_differ(minting):
     await minting.ledger.close(5)
     await minting.ledger.fault("timeout_never_land", count=1000)
     await minting.ledger.fault("two_views", ledgers=4)
-    result = await minting.mint(request)
+    result = await minting.mint(request, minting.hurried())
     assert result.outcome is Outcome.TIMEOUT_FAILED
     assert result.proof.account_ledger >= result.proof.ledger

@@ -82,8 +82,8 @@ async def test_the_time_bound_is_the_deadline_if_that_is_sooner(minting, ledger)
 async def test_the_bound_counts_from_ledger_time(minting, ledger):
     """Newest close time plus the window: the wall clock is decades away from this ledger's."""
     request = await minting.approved()
-    answer = await minting.submit(request)
-    assert answer.max_time == ledger.now + 120
+    answer = await minting.submit(request, minting.hurried())
+    assert answer.max_time == ledger.now + 30
 
 
 async def test_a_trustline_removed_after_the_check_fails_on_the_ledger(minting, ledger):
@@ -123,7 +123,7 @@ async def test_a_sequence_used_by_somebody_else_is_an_anomaly(minting, ledger):
     """Neither a time-out nor a failure may be claimed: the channel is frozen and people decide."""
     request = await minting.approved()
     await ledger.fault("timeout_never_land", count=1)
-    answer = await minting.submit(request)
+    answer = await minting.submit(request, minting.hurried())
     await somebody_else_uses(minting, answer)
     result = await minting.mint(request)
     record = await minting.record(request)
@@ -138,7 +138,7 @@ async def test_a_frozen_channel_serves_nobody(minting, ledger):
     """The next request takes another channel account."""
     request = await minting.approved("first")
     await ledger.fault("timeout_never_land", count=1)
-    answer = await minting.submit(request)
+    answer = await minting.submit(request, minting.hurried())
     await somebody_else_uses(minting, answer)
     await minting.mint(request)
     second = await minting.approved("second")
@@ -150,10 +150,9 @@ async def test_a_frozen_channel_serves_nobody(minting, ledger):
 async def test_a_view_that_lags_is_no_anomaly(minting, ledger):
     """It landed, but every other answer comes from a node that does not know it yet: look again."""
     request = await minting.approved()
-    await minting.submit(request)
-    await ledger.close(24)
-    await ledger.close(seconds=10)
-    await ledger.fault("two_views", ledgers=26)
+    await minting.submit(request, minting.hurried())
+    await ledger.close(8)
+    await ledger.fault("two_views", ledgers=8)
     async with ledger.closing():
         result = await tried(lambda: minting.settle(request))
     assert result.outcome is Outcome.CONFIRMED

@@ -65,8 +65,12 @@ class MintLedger:
         return Wallet(LocalSigner(self.issuer), [LocalSigner(channel) for channel in self.channels])
 
     def rules(self, **changes: Any) -> SubmissionRules:
-        """Two minutes of window and at most 100,000 stroops of fee, or other limits."""
-        limits = {"network_passphrase": TESTNET_PASSPHRASE, "window_seconds": 120, "max_fee_stroops": 100_000}
+        """A window that no slow machine uses up, and at most 100,000 stroops of fee; or other limits."""
+        limits = {
+            "network_passphrase": TESTNET_PASSPHRASE,
+            "window_seconds": 3600,
+            "max_fee_stroops": 100_000,
+        }
         return SubmissionRules(**limits | changes)
 
     async def close(self, ledgers: int = 1, seconds: int = SECONDS_PER_LEDGER) -> int:
@@ -79,7 +83,7 @@ class MintLedger:
         return self.now
 
     @asynccontextmanager
-    async def closing(self, seconds: int = SECONDS_PER_LEDGER, every: float = 0.05) -> AsyncIterator[None]:
+    async def closing(self, seconds: int = SECONDS_PER_LEDGER, every: float = 0.02) -> AsyncIterator[None]:
         """Keep closing ledgers by hand, fast in real time and `seconds` apart in ledger time.
 
         Where several ask for it at once, the first one's pace holds until the last has left.

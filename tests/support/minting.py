@@ -28,7 +28,7 @@ from settings import TESTNET_PASSPHRASE
 from tests.support.ledger import MintLedger, mint_ledger
 from tests.support.postgres import Seeded
 
-ATTEMPTS = 200
+ATTEMPTS = 1000
 """So often a step may be tried again before a test gives up; no fault here lasts as long."""
 
 Answer = TypeVar("Answer")
@@ -92,6 +92,10 @@ class Minting:
             self.ledger.wallet(),
             rules or self.ledger.rules(),
         )
+
+    def hurried(self) -> StellarActivities:
+        """A worker whose envelopes are valid for half a minute of ledger time: six ledgers."""
+        return self.activities(rules=self.ledger.rules(window_seconds=30))
 
     async def submit(self, request: MintRequest, worker: StellarActivities | None = None) -> SubmitAnswer:
         """One attempt of the activity `submit`."""
