@@ -17,13 +17,6 @@ PROMISED = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def up(tmp_path_factory):
-    """One stack for the tests that leave it running."""
-    with Up(tmp_path_factory.mktemp("stack") / "data") as running:
-        yield running
-
-
 def test_stack_file_names_everything(up):
     """`stack.json` has every promised field, and only its owner may read it."""
     document = up.document()

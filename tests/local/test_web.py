@@ -1,0 +1,91 @@
+"""The web server of a running stack: to read, never to act."""
+
+import httpx
+import pytest
+
+from tests.local.stacks import mintkeeper
+
+MEMO = "<script>alert('mint')</script> & more"
+
+
+@pytest.fixture(scope="module")
+def submitted(up):
+    """A pending request whose memo and comment try to break out of the page."""
+    document = mintkeeper(
+        *("submit", "--amount", "31.5", "--topic", "treasury-eu", "--requester", "rita", "--memo", MEMO),
+        data_dir=up.data_dir,
+    )
+    mintkeeper("comment", document["id"], "--as", "alice", MEMO, data_dir=up.data_dir)
+    return document
+
+
+@pytest.fixture
+def web(up):
+    """A browser or API client on this machine."""
+    with httpx.Client(base_url=up.document()["web_url"]) as client:
+        yield client
+
+
+def test_api_gives_what_show_gives(up, web, submitted):
+    """API and command line speak of a request in the same words, by id or by track number."""
+    shown = mintkeeper("show", submitted["id"], data_dir=up.data_dir)
+    by_id = web.get(f"/api/requests/{submitted['id']}").json()
+    by_track_number = web.get(f"/api/requests/{submitted['track_number']}").json()
+    assert {key: value for key, value in by_id.items() if key != "timeline"} == {
+        key: value for key, value in shown.items() if key != "timeline"
+    }
+    assert by_id.keys() == shown.keys() == by_track_number.keys()
+
+
+def test_api_lists_by_state(web, submitted):
+    """The list can be narrowed to one state."""
+    pending = web.get("/api/requests", params={"status": "PENDING"}).json()["requests"]
+    assert submitted["id"] in {request["id"] for request in pending}
+    assert {request["status"] for request in pending} == {"PENDING"}
+    assert web.get("/api/requests", params={"status": "DONE"}).status_code == 422
+
+
+def test_unknown_request_is_a_problem_document(web):
+    """The API's errors are RFC 9457 documents with the CLI's code."""
+    answer = web.get("/api/requests/mr_00000000000000000000000000")
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+    assert answer.json()["code"] == "not_found"
+    assert answer.json()["status"] == 404
+
+
+def test_pages_show_and_escape(web, submitted):
+    """The pages show a request; what people typed stays text."""
+    listed = web.get("/", params={"status": "PENDING"}).text
+    page = web.get(f"/requests/{submitted['id']}").text
+    assert submitted["track_number"] in listed
+    assert submitted["id"] in page
+    assert "&lt;script&gt;" in page
+    assert "<script" not in page
+    assert web.get("/requests/nothing").status_code == 404
+
+
+def test_every_answer_forbids_scripts(web, submitted):
+    """The content policy of every answer allows nothing but our own style sheet."""
+    for path in ("/", f"/requests/{submitted['id']}", "/healthz", "/static/style.css", "/nowhere"):
+        policy = web.get(path).headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "script-src" not in policy
+
+
+def test_foreign_host_names_are_refused(web):
+    """A site that points its own name at this machine learns nothing."""
+    assert web.get("/api/requests", headers={"Host": "evil.example"}).status_code == 400
+
+
+def test_nothing_can_be_changed(web, submitted):
+    """There is no way to act over HTTP yet."""
+    paths = web.get("/openapi.json").json()["paths"]
+    assert {method for operations in paths.values() for method in operations} == {"get"}
+    assert web.post(f"/api/requests/{submitted['id']}/decisions", json={}).status_code in (404, 405)
+
+
+def test_metrics_are_prometheus_text(web):
+    """Prometheus finds what it expects."""
+    answer = web.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert "process_cpu_seconds_total" in answer.text
