@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from sqlalchemy.exc import IntegrityError
 
 from activities.stellar import envelope, precheck
 from activities.stellar.handover import Handover, Sent
-from activities.stellar.horizon import Horizon
+from activities.stellar.horizon import AccountView, Horizon, NoAccount
 from activities.stellar.ledger_watch import LedgerWatch, Recent
 from activities.stellar.rules import SubmissionRules
 from activities.stellar.sender import Sender
@@ -133,15 +135,11 @@ class Submitter:
         if channel.ledger < known:
             raise LedgerLags(f"Horizon shows ledger {channel.ledger}, although {known} has closed")
         precheck.judge_deadline(request, newest.close_time)
-        try:
+        height = max(newest.sequence, channel.ledger, destination.ledger)
+        with _not_older(issuer, height):
             precheck.judge_issuer(issuer)
+        with _not_older(destination, height):
             precheck.judge_destination(request, destination)
-        except PrecheckFailed as refusal:
-            # a node that lags may not know the trustline yet; an answer without a height can't be judged
-            height = max(newest.sequence, channel.ledger, destination.ledger, issuer.ledger)
-            if any(0 < view.ledger < height for view in (destination, issuer)):
-                raise LedgerLags(f"as of an older ledger than {height}: {refusal.message}") from refusal
-            raise
         return envelope.sign_mint(
             request,
             self._wallet,
@@ -174,6 +172,20 @@ class Submitter:
             return await submissions.fail_before_signing(
                 tx, record=record, reason=reason, at=datetime.now(UTC)
             )
+
+
+@contextmanager
+def _not_older(view: AccountView | NoAccount, height: int) -> Iterator[None]:
+    """A refusal counts only at the newest height seen: a node that lags may not know the trustline yet.
+
+    An answer without a height is taken as it is: a refusal signs nothing, so it can do no harm.
+    """
+    try:
+        yield
+    except PrecheckFailed as refusal:
+        if 0 < view.ledger < height:
+            raise LedgerLags(f"as of ledger {view.ledger}, not {height}: {refusal.message}") from refusal
+        raise
 
 
 def _answer(record: RequestRecord) -> SubmitAnswer:

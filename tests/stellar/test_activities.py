@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from stellar_sdk import Asset, Keypair, Payment
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.testing import ActivityEnvironment
 
@@ -72,15 +73,17 @@ async def test_a_horizon_of_another_network_is_a_configuration_error(minting):
     assert (await minting.record(request)).submission is None
 
 
-async def test_a_used_sequence_is_never_signed_again(seeded):
+@pytest.mark.parametrize("reads_before", [0, 1])
+async def test_a_used_sequence_is_never_signed_again(seeded, reads_before):
     """An account read from a node that lags shows a number that has landed: read again, then sign."""
     async with minting_on(seeded, channels=1) as minting:
         first = await minting.approved("first")
         await minting.ledger.close(9)
         await minting.mint(first)
         await minting.ledger.fault("two_views", ledgers=9)
+        await shift_views(minting, reads_before)
         second = await minting.approved("second")
-        async with minting.ledger.closing():
+        async with minting.ledger.closing(every=0.3):
             await tried(lambda: minting.submit(second))
         await minting.ledger.clear_faults()
         result = await minting.mint(second)
@@ -88,6 +91,30 @@ async def test_a_used_sequence_is_never_signed_again(seeded):
         assert result.outcome is Outcome.CONFIRMED
         assert after.sequence == before.sequence + 1
         assert len(await minting.ledger.payments()) == 2
+
+
+@pytest.mark.parametrize("reads_before", [0, 1])
+async def test_an_older_ledger_than_the_known_one_is_read_again(seeded, reads_before):
+    """What a worker has seen closed, every later read of a channel account must know of."""
+    async with minting_on(seeded, channels=1) as minting:
+        ledger, worker = minting.ledger, minting.activities()
+        await minting.mint(await minting.approved("first"), worker)
+        await ledger.close(3)
+        await ledger.run(ledger.channels[0], Payment(ledger.holder.public_key, Asset.native(), "1"))
+        elsewhere = Keypair.random().public_key
+        await minting.submit(await minting.approved("refused", destination=elsewhere), worker)
+        await ledger.fault("two_views", ledgers=2)
+        await shift_views(minting, reads_before)
+        request = await minting.approved("second")
+        await tried(lambda: minting.submit(request, worker))
+        await ledger.clear_faults()
+        assert (await minting.mint(request, worker)).outcome is Outcome.CONFIRMED
+
+
+async def shift_views(minting, reads: int) -> None:
+    """Every other read comes from the node behind: shift which ones."""
+    for _ in range(reads):
+        await minting.horizon.newest_ledger()
 
 
 async def test_an_unknown_request_is_named(minting, seeded):
