@@ -27,8 +27,8 @@ DemoScale = Annotated[
     int,
     typer.Option(
         "--sla-scale",
-        min=500,
-        max=4000,
+        min=1,
+        max=8000,
         help="Divides every delay of the SLA. 2000 turns reminder, escalation and expiry (4, 12 and 24 h) "
         "into 7, 22 and 43 s: fast to watch, and still slow enough for a busy laptop to act in between.",
     ),
@@ -57,6 +57,8 @@ async def up(
     from starter.local.signals import ends_on_signal
     from starter.local.stack import StackOptions, running_stack
 
+    if (horizon is None) != (network_passphrase is None):
+        raise typer.BadParameter("--horizon and --network-passphrase belong together: give both or neither")
     options = StackOptions(cli.data_dir, sla_scale, horizon, network_passphrase)
     with ends_on_signal():
         async with running_stack(options, cli.note) as stack:

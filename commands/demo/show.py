@@ -38,7 +38,8 @@ async def run_demo(cli: Cli, sla_scale: int, *, leave: bool) -> None:
 
     Exits with 1 unless every request reached the end that its play expects.
     """
-    screen, good = Screen(), False
+    screen = Screen()
+    good: bool | None = None
     wanted = read_wanted()
     options = StackOptions(cli.data_dir, sla_scale, submission_window_seconds=SUBMISSION_WINDOW_SECONDS)
     with ends_on_signal():
@@ -50,6 +51,8 @@ async def run_demo(cli: Cli, sla_scale: int, *, leave: bool) -> None:
             if not leave:
                 screen.note("everything stays up until Ctrl-C")
                 await asyncio.Event().wait()
+    if good is None:
+        raise cli.fail("interrupted", "stopped before the demo was over")
     if not good:
         raise typer.Exit(1)
 

@@ -24,10 +24,10 @@ class DataDir:
         self.lock_file = self.root / "up.lock"
 
     def create(self) -> None:
-        """Make what is missing; keys are readable by their owner only."""
-        for directory in (self.root, self.logs, self.postgres):
-            directory.mkdir(parents=True, exist_ok=True)
-        self.keys.mkdir(mode=0o700, exist_ok=True)
+        """Make what is missing; nobody else may look into it."""
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for directory in (self.keys, self.logs, self.postgres):
+            directory.mkdir(mode=0o700, exist_ok=True)
 
     def log(self, part: str) -> Path:
         """The log file of a part."""

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from db.migrate import upgrade
-from domain.errors import ConfigurationError
 from settings import Settings
 from starter import schedules
 from starter.local import programs
@@ -67,10 +66,8 @@ async def running_stack(
     """Run the stack while the block runs; `tell` hears what is being done.
 
     Raises Refused when a stack runs on this data directory already, Unavailable when a part does not
-    come up, ConfigurationError for options that do not fit together.
+    come up.
     """
-    if (options.horizon_url is None) != (options.network_passphrase is None):
-        raise ConfigurationError("--horizon and --network-passphrase belong together: give both or neither")
     data = DataDir(options.data_dir)
     data.create()
     with only_stack(data):

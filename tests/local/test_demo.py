@@ -1,11 +1,12 @@
 """`mintkeeper demo --exit --json`: the product's promise, played from a CSV file to the ledger."""
 
 import json
+import signal
 import subprocess
 
 import pytest
 
-from tests.local.stacks import CLI, environment, processes_of
+from tests.local.stacks import CLI, PATIENCE, environment, processes_of
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +24,20 @@ def played(tmp_path_factory):
 
 def _kinds(request: dict) -> str:
     return " ".join(event["kind"] for event in request["timeline"])
+
+
+def test_interrupted_demo_leaves_nothing(tmp_path):
+    """Ctrl-C in the middle stops everything and is no success."""
+    command = [*CLI, "demo", "--json", "--data-dir", str(tmp_path / "data")]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
+    ) as demo:
+        assert any("submitted" in line for line in demo.stderr)
+        demo.send_signal(signal.SIGINT)
+        document, _ = demo.communicate(timeout=PATIENCE)
+    assert demo.returncode == 1
+    assert json.loads(document)["error"]["code"] == "interrupted"
+    assert not processes_of(tmp_path / "data")
 
 
 def test_every_end_is_reached(played):

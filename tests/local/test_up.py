@@ -1,5 +1,6 @@
 """`mintkeeper up`: the whole stack as one command."""
 
+import json
 import os
 import signal
 import stat
@@ -133,6 +134,31 @@ def test_request_lives_through_the_stack(up):
     document = up.document()
     payment = httpx.get(f"{document['horizon_url']}/transactions/{shown['submission']['hash']}").json()
     assert payment["successful"]
+
+
+def test_other_horizon(tmp_path: Path):
+    """With `--horizon` no sandbox is started; that network's friendbot funds the demo accounts."""
+    passphrase = "Another Network ; for a test"
+    command = [*CLI, "sandbox", "--port", "0", "--network-passphrase", passphrase, "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment()) as ledger:
+        url = json.loads("".join(ledger.stdout.readline() for _ in range(3)))["url"]
+        options = ("--horizon", url, "--network-passphrase", passphrase)
+        with Up(tmp_path / "data", *options) as running:
+            document = running.document()
+            assert set(document["pids"]) == PARTS - {"sandbox"}
+            assert (document["horizon_url"], document["network_passphrase"]) == (url, passphrase)
+            destination = httpx.get(f"{url}/accounts/{document['demo']['destination']}").json()
+            assert "EURT" in {line.get("asset_code") for line in destination["balances"]}
+        ledger.terminate()
+    assert ledger.returncode == 0
+
+
+def test_horizon_needs_its_passphrase(tmp_path: Path):
+    """A Horizon without its network's passphrase is wrong usage."""
+    command = [*CLI, "up", "--data-dir", str(tmp_path), "--horizon", "http://127.0.0.1:1"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment())
+    assert done.returncode == 2
+    assert "belong together" in done.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
