@@ -13,6 +13,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from activities.stellar.handover import Handover
 from activities.stellar.horizon import Horizon, HorizonUnavailable
 from activities.stellar.ledger_watch import LedgerWatch
+from activities.stellar.pulse import beating
 from activities.stellar.rules import SubmissionRules
 from activities.stellar.sender import Sender
 from activities.stellar.settle import Settler, WorkerStopping
@@ -41,13 +42,15 @@ class StellarActivities:
     async def submit(self, step: SubmitStep) -> SubmitAnswer:
         """Pre-check, reserve, sign once, store, send; or FAILED before anything was signed."""
         with _again_later():
-            return await self._submitter.submit(step.request_id)
+            async with beating():
+                return await self._submitter.submit(step.request_id)
 
     @activity.defn(name=steps.SETTLE)
     async def settle(self, step: SubmitStep) -> SubmissionResult:
         """Confirm, or prove that it never landed; heartbeats until the ledger has decided."""
         with _again_later():
-            return await self._settler.settle(step.request_id)
+            async with beating() as pulse:
+                return await self._settler.settle(step.request_id, pulse)
 
 
 @contextmanager

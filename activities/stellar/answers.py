@@ -1,6 +1,6 @@
 """What an answer to a submission means: never an end, only what to do next.
 
-The table of the rule book (`docs/`: "Reaching the ledger"); whatever is not in it counts as unknown.
+Whatever is not in these tables counts as unknown, since an envelope may land after any answer.
 """
 
 from __future__ import annotations

@@ -44,19 +44,21 @@ class LedgerWatch:
     """
 
     def __init__(self, horizon: Horizon) -> None:
+        self.highest = 0
+        """The highest ledger that any answer to this process knew of."""
         self._recent = Recent(horizon.newest_ledger)
         self._newest = 0
         self._changed_at = 0.0
         self._pace = 0.0
 
-    @property
-    def highest(self) -> int:
-        """The highest ledger that this process has seen closed; 0 before the first."""
-        return self._newest
+    def saw(self, height: int) -> None:
+        """Remember that an answer came from a Horizon at this height."""
+        self.highest = max(self.highest, height)
 
     async def newest(self, max_age: float) -> Ledger:
         """The newest closed ledger as Horizon showed it at most `max_age` seconds ago."""
         ledger = await self._recent.get(max_age)
+        self.saw(ledger.sequence)
         if ledger.sequence > self._newest:
             now = time.monotonic()
             if self._newest:

@@ -14,6 +14,7 @@ from activities.stellar.answers import Answer, Meaning
 from activities.stellar.handover import Handover, Sent
 from activities.stellar.horizon import Horizon, Ledger
 from activities.stellar.ledger_watch import LedgerWatch
+from activities.stellar.pulse import Pulse
 from activities.stellar.sender import Sender
 from db import reads
 from db.session import Database
@@ -59,6 +60,7 @@ class _Course:
     record: RequestRecord
     submission: Submission
     answer: Answer
+    pulse: Pulse
     step: str = "looking"
     looks: int = 0
     looked_at_ledger: int = -1
@@ -82,7 +84,7 @@ class Settler:
         self._sender = sender
         self._handover = handover
 
-    async def settle(self, request_id: str) -> SubmissionResult:
+    async def settle(self, request_id: str, pulse: Pulse) -> SubmissionResult:
         """Return how the submission ended, stored in the database with its proof.
 
         Waits as long as the ledger needs: only ledger time ends it. Raises Unavailable when Horizon or
@@ -94,7 +96,7 @@ class Settler:
             return sent.record.result
         if sent.record.submission is None:
             raise Refused(f"mint request {request_id} has no stored submission to settle")
-        course = _Course(sent.record, sent.record.submission, sent.answer)
+        course = _Course(sent.record, sent.record.submission, sent.answer, pulse)
         if just_sent is not None:
             # nothing can have closed since: looking at once would only cost a question
             await self._pause(course)
@@ -109,7 +111,7 @@ class Settler:
         newest = await self._watch.newest(self._watch.pause() if course.looks else FIRST_LOOK_SECONDS)
         if course.sent_at_ledger is None:
             course.sent_at_ledger = newest.sequence
-        activity.heartbeat({"step": course.step, "newest": newest.sequence, "looks": course.looks})
+        course.pulse({"step": course.step, "newest": newest.sequence, "looks": course.looks})
         if not self._due_to_look(course, newest):
             return None
         if proof.bound_is_past(course.submission, newest):

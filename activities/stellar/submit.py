@@ -132,10 +132,11 @@ class Submitter:
                 f"Horizon at {self._horizon.url} serves the network {passphrase!r}: "
                 "check MINTKEEPER_HORIZON_URL and MINTKEEPER_NETWORK_PASSPHRASE"
             )
+        height = max(newest.sequence, channel.ledger, destination.ledger)
+        self._watch.saw(height)
         if channel.ledger < known:
             raise LedgerLags(f"Horizon shows ledger {channel.ledger}, although {known} has closed")
         precheck.judge_deadline(request, newest.close_time)
-        height = max(newest.sequence, channel.ledger, destination.ledger)
         with _not_older(issuer, height):
             precheck.judge_issuer(issuer)
         with _not_older(destination, height):
