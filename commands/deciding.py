@@ -91,4 +91,4 @@ def _answer(cli: Cli, request_id: str, decision_id: str, outcome: DecisionOutcom
     if not outcome.accepted:
         raise DecisionRefused(outcome.message, outcome.reason or "refused")
     document = {"id": request_id, "decision_id": decision_id, **outcome.model_dump(mode="json")}
-    cli.emit(document, lambda: f"{outcome.message}: {request_id} is {outcome.status}")
+    cli.emit(document, lambda: f"{request_id}: {outcome.message}")

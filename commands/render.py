@@ -32,6 +32,9 @@ _STYLES = {
     MintStatus.CONFIRMED: "green",
     MintStatus.ANOMALY: "bold white on red",
 }
+_TOLD = ("stage", "deliveries", "tier", "assignee", "status", "outcome", "text", "message", "reason")
+"""Details of an audit event that a timeline tells people; `show --json` has them all."""
+
 _PLAIN_WIDTH = 200
 """Columns where no terminal sets a width, so that ids and hashes stay whole in a pipe."""
 
@@ -124,16 +127,21 @@ def _facts(record: RequestRecord, document: Document, url: str | None) -> Iterat
         yield "next", f"{due.name} {_countdown(due.at, now)}"
         yield "expires", f"{document['expires_at']} ({_countdown(record.expires_at, now)})"
     if sent := document["submission"]:
-        yield "transaction", f"{sent['hash']}"
-        yield "from", f"{sent['channel']}, sequence {sent['sequence']}, time bound {sent['max_time']}"
-        if sent["outcome"]:
-            ledger = f" in ledger {sent['ledger']}" if sent["ledger"] else ""
-            yield "outcome", f"{sent['outcome']}{ledger} (proof: {sent['proof']['kind']})"
+        yield from _submission_facts(sent)
     if record.reason:
         yield "reason", record.reason
     yield "digest", document["digest"]
     if url:
         yield "workflow", Text(url, style="blue underline")
+
+
+def _submission_facts(sent: Document) -> Iterator[tuple[str, str]]:
+    bound = datetime.fromtimestamp(sent["max_time"], UTC).isoformat().replace("+00:00", "Z")
+    yield "transaction", sent["hash"]
+    yield "from", f"{sent['channel']}, sequence {sent['sequence']}, time bound {bound}"
+    if sent["outcome"]:
+        ledger = f" in ledger {sent['ledger']}" if sent["ledger"] else ""
+        yield "outcome", f"{sent['outcome']}{ledger} (proof: {sent['proof']['kind']})"
 
 
 def _timeline(entries: Sequence[Mapping[str, Any]]) -> Table:
@@ -149,11 +157,10 @@ def _timeline_cells(entry: Mapping[str, Any]) -> tuple[str, str, str, str]:
 
 
 def _details(details: object) -> str:
-    if isinstance(details, Mapping):
-        return ", ".join(
-            f"{name}: {_cell(value)}" for name, value in details.items() if value not in (None, "")
-        )
-    return _cell(details)
+    """The few details that the panel above the timeline does not show already."""
+    given = details if isinstance(details, Mapping) else {}
+    told = {name: given[name] for name in _TOLD if given.get(name) not in (None, "")}
+    return ", ".join(f"{name} {_cell(value)}" for name, value in told.items())
 
 
 def timeline_line(entry: Mapping[str, Any]) -> str:

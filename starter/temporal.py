@@ -21,13 +21,16 @@ from temporalio.envconfig import ClientConfig, ClientConnectConfig
 from temporalio.service import RPCError, RPCStatusCode
 
 from domain.errors import ConfigurationError, Unavailable
-from domain.steps import MINT_QUEUE
+from domain.steps import MINT_QUEUE, STELLAR_QUEUE
 from workflows.search_attributes import ALL
 
 CONNECT_SECONDS = 5.0
 DEFAULT_ADDRESS = "localhost:7233"
 POLL_SECONDS = 75.0
 """A worker's poll lasts up to 60 s; one that has not asked for longer than this is gone."""
+
+_TASKS = {STELLAR_QUEUE: TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY}
+"""Queues without workflows; their workers never ask for workflow tasks."""
 
 _GONE = (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED)
 
@@ -73,12 +76,12 @@ def unreachable(address: str) -> Unavailable:
 
 
 async def worker_polls(client: Client, queue: str = MINT_QUEUE) -> bool:
-    """Tell whether a worker has asked for workflow tasks of `queue` lately; raises RPCError."""
+    """Tell whether a worker has asked for tasks of `queue` lately; raises RPCError."""
     answer = await client.workflow_service.describe_task_queue(
         DescribeTaskQueueRequest(
             namespace=client.namespace,
             task_queue=TaskQueue(name=queue),
-            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+            task_queue_type=_TASKS.get(queue, TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW),
         )
     )
     oldest = datetime.now(UTC) - timedelta(seconds=POLL_SECONDS)
