@@ -22,10 +22,14 @@ from activities.stellar.submit import LedgerLags, NoChannelFree, Submitter
 from db.session import Database
 from domain import steps
 from domain.errors import MintkeeperError
+from domain.mint_request import MintStatus
 from domain.steps import SubmitAnswer, SubmitStep
 from domain.submission import SubmissionResult
 
 _EXPECTED = (NoChannelFree, LedgerLags, WorkerStopping)
+
+FIRST_LOOKS_SECONDS = 12.0
+"""Two ledgers of a public network, which closes one every 5 to 6 s."""
 
 
 class StellarActivities:
@@ -40,17 +44,30 @@ class StellarActivities:
 
     @activity.defn(name=steps.SUBMIT)
     async def submit(self, step: SubmitStep) -> SubmitAnswer:
-        """Pre-check, reserve, sign once, store, send; or FAILED before anything was signed."""
+        """Pre-check, reserve, sign once, store, send; or FAILED before anything was signed.
+
+        Then looks for as long as a ledger or two take: most payments land within, and no second
+        activity is needed for them.
+        """
         with _again_later():
-            async with beating():
-                return await self._submitter.submit(step.request_id)
+            async with beating() as pulse:
+                answer = await self._submitter.submit(step.request_id)
+                if answer.status is not MintStatus.SUBMITTING:
+                    return answer
+                result = await self._settler.settle(step.request_id, pulse, FIRST_LOOKS_SECONDS)
+                if result is None:
+                    return answer
+                return answer.model_copy(update={"status": result.outcome.status, "result": result})
 
     @activity.defn(name=steps.SETTLE)
     async def settle(self, step: SubmitStep) -> SubmissionResult:
         """Confirm, or prove that it never landed; heartbeats until the ledger has decided."""
         with _again_later():
             async with beating() as pulse:
-                return await self._settler.settle(step.request_id, pulse)
+                result = await self._settler.settle(step.request_id, pulse)
+                if result is None:
+                    raise WorkerStopping("the ledger has not decided yet")
+                return result
 
 
 @contextmanager

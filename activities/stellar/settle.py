@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -84,12 +85,16 @@ class Settler:
         self._sender = sender
         self._handover = handover
 
-    async def settle(self, request_id: str, pulse: Pulse) -> SubmissionResult:
+    async def settle(
+        self, request_id: str, pulse: Pulse, patience: float = math.inf
+    ) -> SubmissionResult | None:
         """Return how the submission ended, stored in the database with its proof.
 
-        Waits as long as the ledger needs: only ledger time ends it. Raises Unavailable when Horizon or
-        the database is out of reach or the worker stops: again later, elsewhere.
+        Waits as long as the ledger needs: only ledger time ends it. None: not decided within `patience`
+        local seconds, which says nothing about the ledger. Raises Unavailable when Horizon or the
+        database is out of reach or the worker stops: again later, elsewhere.
         """
+        until = time.monotonic() + patience
         just_sent = self._handover.take(request_id)
         sent = just_sent or Sent(await self._load(request_id), _NOT_KNOWN)
         if sent.record.result is not None:
@@ -100,11 +105,11 @@ class Settler:
         if just_sent is not None:
             # nothing can have closed since: looking at once would only cost a question
             await self._pause(course)
-        while True:
-            finding = await self._step(course)
-            if finding is not None:
-                return await self._conclude(course, finding)
+        while (finding := await self._step(course)) is None:
+            if time.monotonic() > until:
+                return None
             await self._pause(course)
+        return await self._conclude(course, finding)
 
     async def _step(self, course: _Course) -> SubmissionResult | None:
         # the first look needs no fresh ledger: an older one only makes the second look come sooner

@@ -6,7 +6,7 @@ import pytest
 
 from domain.mint_request import MintStatus
 from domain.submission import Outcome
-from tests.support.minting import tried
+from tests.support.minting import minting_on, tried
 
 LANDING = [
     ("drop_after_accept", {}),
@@ -187,6 +187,20 @@ async def test_while_no_ledger_closes_nothing_is_decided(minting, ledger):
     assert (await minting.record(request)).status is MintStatus.SUBMITTING
     async with ledger.closing():
         assert (await settling).outcome is Outcome.CONFIRMED
+
+
+async def test_ledgers_that_stop_and_go_on(seeded):
+    """A network that stops closing ledgers with the envelope queued lands it when it goes on."""
+    async with minting_on(seeded, channels=1, interval=0.1) as minting:
+        request = await minting.approved()
+        await minting.ledger.fault("stop_closing")
+        await minting.submit(request)
+        settling = asyncio.create_task(minting.settle(request))
+        done, _ = await asyncio.wait([settling], timeout=0.5)
+        assert not done
+        await minting.ledger.clear_faults()
+        assert (await settling).outcome is Outcome.CONFIRMED
+        assert len(await minting.ledger.payments()) == 1
 
 
 async def test_a_network_that_halts_and_goes_on_past_the_bound(minting, ledger):
