@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any, cast
 
 import psycopg
 from sqlalchemy import URL, make_url, text
@@ -11,10 +12,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from db.transaction import Transaction
 from domain.errors import ConfigurationError, Unavailable
 
-Transaction = AsyncConnection
-"""An open transaction; every read and write takes one first."""
+__all__ = ["Database", "Transaction"]
 
 _PING = text("SELECT 1")
 
@@ -68,8 +69,6 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=30,
-            # every transaction ends in its own commit or rollback: nothing is left to reset
-            pool_reset_on_return=None,
             connect_args={"options": "-c timezone=UTC"},
         )
 
@@ -77,8 +76,15 @@ class Database:
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Commit on success, roll back on any error; raises Unavailable when the server is out of reach."""
         try:
-            async with self._engine.begin() as connection:
-                yield connection
+            async with self._engine.connect() as connection:
+                tx = Transaction(connection, _driver_of(connection))
+                try:
+                    yield tx
+                    await tx.commit()
+                except DBAPIError as error:
+                    if is_connection_lost(error):
+                        await tx.discard()
+                    raise
         except DBAPIError as error:
             if is_connection_lost(error):
                 raise unavailable(self.url, error) from error
@@ -89,8 +95,16 @@ class Database:
     async def ping(self) -> None:
         """Ask the server for a sign of life; raises Unavailable."""
         async with self.transaction() as tx:
-            await tx.execute(_PING)
+            await tx.run(_PING)
 
     async def close(self) -> None:
         """Close every connection of the pool."""
         await self._engine.dispose()
+
+
+def _driver_of(connection: AsyncConnection) -> psycopg.AsyncConnection[Any]:
+    """The driver's connection under SQLAlchemy's, which the pool has just lent."""
+    lent = connection.sync_connection
+    if lent is None:
+        raise RuntimeError("the connection was not opened")
+    return cast("psycopg.AsyncConnection[Any]", lent.connection.driver_connection)

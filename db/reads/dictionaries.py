@@ -80,37 +80,37 @@ class User(BaseModel):
 
 async def signer(tx: Transaction, tenant: str, name: str) -> Signer | None:
     """The user as the decision check sees one, with the keys that are not revoked; None if unknown."""
-    row = (await tx.execute(_SIGNER, {"tenant": tenant, "name": name})).one_or_none()
-    return None if row is None else Signer(**row._mapping)
+    row = await tx.row(_SIGNER, {"tenant": tenant, "name": name})
+    return None if row is None else Signer(**row._asdict())
 
 
 async def rules(tx: Transaction, tenant: str) -> list[ApprovalRule]:
     """The tenant's approval rules in their order."""
-    return [ApprovalRule(**row._mapping) for row in await tx.execute(_RULES, {"tenant": tenant})]
+    return [ApprovalRule(**row._asdict()) for row in await tx.rows(_RULES, {"tenant": tenant})]
 
 
 async def current_policy(tx: Transaction, tenant: str) -> EscalationPolicy | None:
     """The policy that new requests of the tenant get, or None while none has been switched on."""
-    body = await tx.scalar(_CURRENT_POLICY, {"tenant": tenant})
+    body = await tx.value(_CURRENT_POLICY, {"tenant": tenant})
     return None if body is None else parse_policy(body)
 
 
 async def policy(tx: Transaction, policy_id: str) -> EscalationPolicy | None:
     """The published policy of that id, or None."""
-    body = await tx.scalar(_POLICY, {"id": policy_id})
+    body = await tx.value(_POLICY, {"id": policy_id})
     return None if body is None else parse_policy(body)
 
 
 async def tenants(tx: Transaction) -> list[Tenant]:
     """Every tenant."""
-    return [Tenant(**row._mapping) for row in await tx.execute(_TENANTS)]
+    return [Tenant(**row._asdict()) for row in await tx.rows(_TENANTS)]
 
 
 async def topics(tx: Transaction, tenant: str) -> list[Topic]:
     """The topics of a tenant."""
-    return [Topic(**row._mapping) for row in await tx.execute(_TOPICS, {"tenant": tenant})]
+    return [Topic(**row._asdict()) for row in await tx.rows(_TOPICS, {"tenant": tenant})]
 
 
 async def users(tx: Transaction, tenant: str) -> list[User]:
     """The users of a tenant, those who are no longer active included."""
-    return [User(**row._mapping) for row in await tx.execute(_USERS, {"tenant": tenant})]
+    return [User(**row._asdict()) for row in await tx.rows(_USERS, {"tenant": tenant})]

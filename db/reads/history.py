@@ -79,21 +79,21 @@ async def audit_events(
     tx: Transaction, tenant: str, after_seq: int = 0, limit: int = 1000
 ) -> list[AuditEvent]:
     """A tenant's chain from the event after `after_seq` on, at most `limit` events."""
-    rows = await tx.execute(_EVENTS, {"tenant": tenant, "after_seq": after_seq, "limit": limit})
-    return [AuditEvent(**row._mapping) for row in rows]
+    rows = await tx.rows(_EVENTS, {"tenant": tenant, "after_seq": after_seq, "limit": limit})
+    return [AuditEvent(**row._asdict()) for row in rows]
 
 
 async def audit_head(tx: Transaction, tenant: str) -> AuditHead | None:
     """The newest link of a tenant's chain; kept elsewhere, it proves that nothing was cut off."""
-    row = (await tx.execute(_HEAD, {"tenant": tenant})).one_or_none()
-    return None if row is None else AuditHead(**row._mapping)
+    row = await tx.row(_HEAD, {"tenant": tenant})
+    return None if row is None else AuditHead(**row._asdict())
 
 
 async def timeline(tx: Transaction, request_id: str) -> list[dict[str, Any]]:
     """What happened to a request, in order: `at`, `kind`, `actor`, and `details` or a `text`."""
     entries = [
         {"at": row.at, "kind": row.kind, "actor": row.actor, "details": _shown(row.body)}
-        for row in await tx.execute(_OF_REQUEST, {"id": request_id})
+        for row in await tx.rows(_OF_REQUEST, {"id": request_id})
     ]
     entries += [
         {
@@ -124,11 +124,11 @@ def _delivery_text(delivery: DeliveryView) -> str:
 
 async def deliveries(tx: Transaction, request_id: str | None = None) -> list[DeliveryView]:
     """The deliveries of a request, or all of them, by the time they were due."""
-    rows = await tx.execute(_DELIVERIES, {"request_id": request_id})
-    return [DeliveryView(**row._mapping) for row in rows]
+    rows = await tx.rows(_DELIVERIES, {"request_id": request_id})
+    return [DeliveryView(**row._asdict()) for row in rows]
 
 
 async def notifications_for(tx: Transaction, user: str) -> list[NotificationView]:
     """What a user finds in the app: their own messages, and those to the client of their requests."""
-    rows = await tx.execute(_NOTIFICATIONS, {"user": user})
-    return [NotificationView(**row._mapping) for row in rows]
+    rows = await tx.rows(_NOTIFICATIONS, {"user": user})
+    return [NotificationView(**row._asdict()) for row in rows]

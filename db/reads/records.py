@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Row, TextClause, text
+from sqlalchemy import TextClause, text
 
 from db.session import Transaction
 from domain.approvals import ApprovalRule
@@ -69,24 +69,24 @@ _BY_TRACK_NUMBER = record_query("WHERE r.track_number = :track_number")
 
 async def request(tx: Transaction, request_id: str) -> RequestRecord | None:
     """The request of that id, or None."""
-    row = (await tx.execute(_BY_ID, {"id": request_id})).one_or_none()
+    row = await tx.row(_BY_ID, {"id": request_id})
     return None if row is None else record_from(row)
 
 
 async def lock_request(tx: Transaction, request_id: str) -> RequestRecord:
     """The request of that id, held until the transaction ends; raises NotFound."""
-    row = (await tx.execute(_LOCKED, {"id": request_id})).one_or_none()
+    row = await tx.row(_LOCKED, {"id": request_id})
     if row is None:
         raise NotFound(f"there is no mint request {request_id}")
     if row.seen_version != row.record["version"]:
         # the lock was waited for: the row is the newest, but what hangs on it is as old as the statement
-        row = (await tx.execute(_BY_ID, {"id": request_id})).one()
+        row = (await tx.rows(_BY_ID, {"id": request_id}))[0]
     return record_from(row)
 
 
 async def request_by_track_number(tx: Transaction, track_number: str) -> RequestRecord | None:
     """The request that clients follow under that number, or None."""
-    row = (await tx.execute(_BY_TRACK_NUMBER, {"track_number": track_number})).one_or_none()
+    row = await tx.row(_BY_TRACK_NUMBER, {"track_number": track_number})
     return None if row is None else record_from(row)
 
 
@@ -94,10 +94,10 @@ async def select_records(
     tx: Transaction, query: TextClause, params: Mapping[str, Any]
 ) -> list[RequestRecord]:
     """Records that a `record_query` finds."""
-    return [record_from(row) for row in (await tx.execute(query, params)).all()]
+    return [record_from(row) for row in await tx.rows(query, params)]
 
 
-def record_from(row: Row[Any]) -> RequestRecord:
+def record_from(row: Any) -> RequestRecord:
     """The record that a row of a `record_query` holds."""
     pinned = {"policy": parse_policy(row.policy), "rule": parse_rule(row.rule)}
     return RequestRecord.model_validate({**row.record, **pinned})

@@ -59,7 +59,7 @@ async def append(
     body = event_body(
         tenant=tenant, request_id=request_id, step=step, kind=kind, actor=actor, at=at, details=details
     )
-    await tx.execute(
+    await tx.run(
         _APPEND,
         {
             "tenant": tenant,

@@ -56,8 +56,8 @@ async def record_approval(
     `envelope` is the signed DSSE envelope, kept for auditors. Raises DecisionRefused (daily cap).
     """
     step = f"decision:{approval.decision_id}"
-    if satisfied and not await step_done(tx, record.request.id, step):
-        await _check_daily_cap(tx, record, at)
+    if satisfied and record.rule.daily_cap_stroops and not await step_done(tx, record.request.id, step):
+        await _check_daily_cap(tx, record, record.rule.daily_cap_stroops, at)
     with_it = record.model_copy(update={"approvals": (*record.approvals, approval), "last_activity_at": at})
     after = with_status(with_it, MintStatus.APPROVED, at) if satisfied else with_it
     return await advance(
@@ -87,19 +87,17 @@ async def record_approval(
     )
 
 
-async def _check_daily_cap(tx: Transaction, record: RequestRecord, at: datetime) -> None:
+async def _check_daily_cap(tx: Transaction, record: RequestRecord, cap: int, at: datetime) -> None:
     """Refuse what would pass the rule's cap; the lock lets no two approvals of an asset pass together."""
-    cap, request = record.rule.daily_cap_stroops, record.request
-    if cap is None:
-        return
-    await tx.execute(_CAP_LOCK, {"asset": f"{request.tenant}/{request.asset}"})
+    request = record.request
+    await tx.run(_CAP_LOCK, {"asset": f"{request.tenant}/{request.asset}"})
     params = {
         "tenant": request.tenant,
         "code": request.asset.code,
         "issuer": request.asset.issuer,
         "since": at - _CAP_WINDOW,
     }
-    approved = int(await tx.scalar(_APPROVED_LATELY, params) or 0)
+    approved = int(await tx.value(_APPROVED_LATELY, params) or 0)
     if approved + request.amount > cap:
         raise DecisionRefused(
             f"the daily cap is {format_amount(cap)} {request.asset.code}, and {format_amount(approved)} was "
@@ -166,7 +164,7 @@ async def record_refusal(
     `actor_claimed` is who the unverified envelope says it is from.
     """
     # the row first, the chain last: the order of every other step
-    await tx.execute(_REQUEST_LOCK, {"id": request_id})
+    await tx.run(_REQUEST_LOCK, {"id": request_id})
     await audit.append(
         tx,
         tenant=tenant,
@@ -181,5 +179,5 @@ async def record_refusal(
 
 async def outcome_of_step(tx: Transaction, request_id: str, step: str) -> dict[str, Any] | None:
     """The details of the audit event that a step wrote, or None: the first answer to a repeated decision."""
-    body = await tx.scalar(_STEP_BODY, {"id": request_id, "step": step})
+    body = await tx.value(_STEP_BODY, {"id": request_id, "step": step})
     return None if body is None else dict(json.loads(body)["details"])

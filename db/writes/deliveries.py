@@ -78,14 +78,14 @@ async def claim_due(tx: Transaction, *, limit: int, lease_seconds: float, now: d
     What was claimed and not answered before its lease ended is due again, while attempts are left.
     """
     params = {"limit": limit, "lease_seconds": lease_seconds, "now": now}
-    return [DeliveryJob(**row._mapping) for row in await tx.execute(_CLAIM, params)]
+    return [DeliveryJob(**row._asdict()) for row in await tx.rows(_CLAIM, params)]
 
 
 async def accepted(tx: Transaction, *, results: Sequence[tuple[str, str, str]], at: datetime) -> None:
     """Note deliveries that their providers took: (id, the provider's own id, a note) each."""
     ids, provider_ids, notes = zip(*results, strict=True) if results else ((), (), ())
     params = {"ids": list(ids), "provider_ids": list(provider_ids), "notes": list(notes), "at": at}
-    await tx.execute(_ACCEPTED, params)
+    await tx.run(_ACCEPTED, params)
 
 
 async def failed(tx: Transaction, *, id: str, error: str, retry_at: datetime, state: DeliveryState) -> None:
@@ -120,16 +120,16 @@ async def _settle(
         "detail": error or note,
         "retry_at": retry_at,
     }
-    await tx.execute(_SETTLED, params)
+    await tx.run(_SETTLED, params)
 
 
 async def next_due(tx: Transaction) -> datetime | None:
     """When the next delivery wants attention: an attempt, or the end of a lease; None: nothing waits."""
-    found: datetime | None = await tx.scalar(_NEXT_DUE)
+    found: datetime | None = await tx.value(_NEXT_DUE)
     return found
 
 
 async def retry_dead(tx: Transaction, *, id: str, at: datetime) -> None:
     """Give a dead delivery one more attempt. Raises Refused when there is no such dead delivery."""
-    if (await tx.execute(_RETRY, {"id": id, "at": at})).first() is None:
+    if await tx.row(_RETRY, {"id": id, "at": at}) is None:
         raise Refused(f"there is no dead delivery {id}")

@@ -217,7 +217,7 @@ async def _put(
     at: datetime,
 ) -> None:
     """Insert or update one row, and audit it when something is new."""
-    if name != "tenants" and await tx.scalar(_TENANT_KNOWN, {"tenant": tenant}) is None:
+    if name != "tenants" and await tx.value(_TENANT_KNOWN, {"tenant": tenant}) is None:
         raise NotFound(f"unknown tenant {tenant!r}")
     table = metadata.tables[name]
     row = upsert(table).values(**key, **values)

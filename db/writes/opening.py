@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Row, text
+from sqlalchemy import text
 
 from db.reads.records import parse_policy
 from db.session import Transaction
@@ -50,7 +50,7 @@ SELECT count(*) FROM opened
 """)
 
 
-async def read_terms(tx: Transaction, request: MintRequest, policy: EscalationPolicy) -> Row[Any]:
+async def read_terms(tx: Transaction, request: MintRequest, policy: EscalationPolicy) -> Any:
     """What the database says about the names in a request, and whom its first stage tells."""
     params = {
         "id": request.id,
@@ -61,7 +61,7 @@ async def read_terms(tx: Transaction, request: MintRequest, policy: EscalationPo
         "resubmission_of": request.resubmission_of,
         "tiers": policy.stages[0].notify.tiers(),
     }
-    return (await tx.execute(_TERMS, params)).one()
+    return (await tx.rows(_TERMS, params))[0]
 
 
 def check_same_content(request: MintRequest, stored_digest: str) -> None:
@@ -72,7 +72,7 @@ def check_same_content(request: MintRequest, stored_digest: str) -> None:
         )
 
 
-def check_terms(request: MintRequest, policy: EscalationPolicy, rule: ApprovalRule, terms: Row[Any]) -> None:
+def check_terms(request: MintRequest, policy: EscalationPolicy, rule: ApprovalRule, terms: Any) -> None:
     """Raise NotFound, InvalidInput or Refused unless request, policy and rule are the published ones."""
     _check_named(request, terms)
     if terms.policy is None or parse_policy(terms.policy) != policy:
@@ -84,7 +84,7 @@ def check_terms(request: MintRequest, policy: EscalationPolicy, rule: ApprovalRu
         _check_resubmission(request.resubmission_of, terms)
 
 
-def _check_named(request: MintRequest, terms: Row[Any]) -> None:
+def _check_named(request: MintRequest, terms: Any) -> None:
     if terms.tenant is None:
         raise NotFound(f"unknown tenant {request.tenant!r}")
     if terms.topic is None:
@@ -100,7 +100,7 @@ def _check_named(request: MintRequest, terms: Row[Any]) -> None:
             raise InvalidInput(f"{name} {value!r} is not active", name)
 
 
-def _check_resubmission(parent: str, terms: Row[Any]) -> None:
+def _check_resubmission(parent: str, terms: Any) -> None:
     if terms.parent_status is None:
         raise NotFound(f"unknown mint request {parent!r}: there is nothing to re-submit")
     if MintStatus(terms.parent_status) not in RESUBMITTABLE:
@@ -137,7 +137,7 @@ async def insert_request(tx: Transaction, record: RequestRecord, run_id: str) ->
         "expires_at": record.expires_at,
         "body": body,
     }
-    return bool(await tx.scalar(_OPEN, params))
+    return bool(await tx.value(_OPEN, params))
 
 
 def _details(record: RequestRecord) -> dict[str, Any]:

@@ -42,16 +42,16 @@ async def publish_policy(tx: Transaction, *, policy: EscalationPolicy, actor: st
     that can't work: a channel that does not exist, a notified tier that nobody reachable has, a rule
     of the tenant that the people who exist can't satisfy.
     """
-    if await tx.scalar(_TENANT, {"tenant": policy.tenant}) is None:
+    if await tx.value(_TENANT, {"tenant": policy.tenant}) is None:
         raise NotFound(f"unknown tenant {policy.tenant!r}")
     content_hash = policy.content_hash()
-    stored = await tx.scalar(_STORED_HASH, {"id": policy.id})
+    stored = await tx.value(_STORED_HASH, {"id": policy.id})
     if stored == content_hash:
         return
     if stored is not None:
         raise Refused(f"policy {policy.id} is published with other content: give the new version a new id")
     await _check(tx, policy)
-    await tx.execute(
+    await tx.run(
         _PUBLISH,
         {
             "id": policy.id,
@@ -78,9 +78,9 @@ async def publish_policy(tx: Transaction, *, policy: EscalationPolicy, actor: st
 async def switch_policy(tx: Transaction, *, tenant: str, policy_id: str, actor: str, at: datetime) -> None:
     """Give new requests of the tenant this policy; open ones keep theirs. Raises NotFound."""
     params = {"tenant": tenant, "policy_id": policy_id, "actor": actor, "at": at}
-    if await tx.scalar(_OWNED, params) is None:
+    if await tx.value(_OWNED, params) is None:
         raise NotFound(f"tenant {tenant} has no published policy {policy_id!r}")
-    if await tx.scalar(_SWITCH, params) is not None:
+    if await tx.value(_SWITCH, params) is not None:
         await audit.append(
             tx,
             tenant=tenant,
@@ -94,7 +94,7 @@ async def switch_policy(tx: Transaction, *, tenant: str, policy_id: str, actor: 
 
 
 async def _check(tx: Transaction, policy: EscalationPolicy) -> None:
-    kinds = {row.name: row.kind for row in await tx.execute(_KINDS, {"tenant": policy.tenant})}
+    kinds = {row.name: row.kind for row in await tx.rows(_KINDS, {"tenant": policy.tenant})}
     users = [user for user in await reads.users(tx, policy.tenant) if user.active]
     for stage in policy.stages:
         missing = sorted(set(stage.channels) - kinds.keys())

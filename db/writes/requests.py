@@ -252,7 +252,7 @@ async def report_stalled(
 
 
 async def _require_active_user(tx: Transaction, tenant: str, name: str) -> None:
-    active = await tx.scalar(_ACTIVE_USER, {"tenant": tenant, "name": name})
+    active = await tx.value(_ACTIVE_USER, {"tenant": tenant, "name": name})
     if active is None:
         raise NotFound(f"unknown user {name!r} of tenant {tenant}")
     if not active:

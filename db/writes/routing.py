@@ -91,7 +91,7 @@ class Routing(BaseModel):
 
 async def routing(tx: Transaction, request: MintRequest, tiers: Iterable[int] = ()) -> Routing:
     """The routing of a request for stages that tell `tiers`."""
-    found = await tx.scalar(
+    found = await tx.value(
         _ROUTING,
         {
             "tenant": request.tenant,

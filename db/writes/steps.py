@@ -76,9 +76,9 @@ _SIDE_EFFECTS = """
     INSERT INTO audit_events (tenant, request_id, step, kind, actor, at, body)
     SELECT :tenant, changed.id, :step, :kind, :actor, :at, :body FROM changed
 )
-SELECT (SELECT count(*) FROM changed),
+SELECT (SELECT count(*) FROM changed) AS changed,
     (SELECT count(pg_notify('mintkeeper_deliveries', '')) FROM (
-        SELECT 1 FROM sent WHERE state = 'pending' LIMIT 1) AS waiting)
+        SELECT 1 FROM sent WHERE state = 'pending' LIMIT 1) AS waiting) AS woken
 """
 
 _STEP_DONE = text("SELECT 1 FROM audit_events WHERE request_id = :id AND step = :step")
@@ -126,7 +126,7 @@ async def advance(
         **_outbox(after, notices, due_at or at),
         **(extra or {}),
     }
-    if not _allowed(before, after) or not (await tx.execute(statement, params)).one()[0]:
+    if not _allowed(before, after) or not await tx.value(statement, params):
         return await _as_it_stands(tx, before, after, step)
     return after.model_copy(update={"version": before.version + 1})
 
@@ -147,7 +147,7 @@ async def announce(
     Nothing happens when the step is done already, or the request is no longer as `record` says.
     """
     params = {**_params(record, record, step, kind, actor, at, details), **_outbox(record, notices, at)}
-    await tx.execute(_ANNOUNCEMENT, params)
+    await tx.run(_ANNOUNCEMENT, params)
 
 
 def _params(
@@ -236,4 +236,4 @@ async def _as_it_stands(
 
 async def step_done(tx: Transaction, request_id: str, step: str) -> bool:
     """Tell whether the step has been written."""
-    return await tx.scalar(_STEP_DONE, {"id": request_id, "step": step}) is not None
+    return await tx.value(_STEP_DONE, {"id": request_id, "step": step}) is not None

@@ -93,15 +93,15 @@ async def reserve(tx: Transaction, *, request_id: str, accounts: Sequence[str]) 
     A request that has one keeps it. Accounts not seen before become known as free. Raises NotFound,
     and Refused for a request that has nothing to submit.
     """
-    status = await tx.scalar(_REQUEST_LOCK, {"id": request_id})
+    status = await tx.value(_REQUEST_LOCK, {"id": request_id})
     if status is None:
         raise NotFound(f"there is no mint request {request_id}")
     if status not in (MintStatus.APPROVED, MintStatus.SUBMITTING):
         raise Refused(f"mint request {request_id} is {status}: it needs no channel account")
     params = {"id": request_id, "accounts": list(accounts)}
-    taken = await tx.scalar(_RESERVE, params)
-    if taken is None and (await tx.execute(_ADD_ACCOUNTS, params)).first() is not None:
-        taken = await tx.scalar(_RESERVE, params)
+    taken = await tx.value(_RESERVE, params)
+    if taken is None and await tx.row(_ADD_ACCOUNTS, params) is not None:
+        taken = await tx.value(_RESERVE, params)
     return None if taken is None else str(taken)
 
 
@@ -133,7 +133,7 @@ async def store_submission(
 
 async def load_submission(tx: Transaction, request_id: str) -> Submission | None:
     """The stored envelope of a request with its fee bumps, or None before it is signed."""
-    found = await tx.scalar(_SUBMISSION, {"id": request_id})
+    found = await tx.value(_SUBMISSION, {"id": request_id})
     return None if found is None else Submission.model_validate(found)
 
 
@@ -142,9 +142,9 @@ async def add_fee_bump(tx: Transaction, *, request_id: str, bump: FeeBump, at: d
 
     Raises Refused when the request is not SUBMITTING: nothing more is signed for it.
     """
-    status = await tx.scalar(_REQUEST_LOCK, {"id": request_id})
+    status = await tx.value(_REQUEST_LOCK, {"id": request_id})
     params = {"id": request_id, "at": at, **bump.model_dump()}
-    tenant = await tx.scalar(_BUMP, params)
+    tenant = await tx.value(_BUMP, params)
     if tenant is not None:
         await audit.append(
             tx,
@@ -156,7 +156,7 @@ async def add_fee_bump(tx: Transaction, *, request_id: str, bump: FeeBump, at: d
             at=at,
             details={"hash": bump.hash, "fee": str(bump.fee)},
         )
-    elif await tx.scalar(_BUMP_KNOWN, params) is None:
+    elif await tx.value(_BUMP_KNOWN, params) is None:
         raise Refused(f"mint request {request_id} is {status or 'unknown'}: no fee bump is signed for it")
 
 
@@ -165,7 +165,7 @@ async def note_attempt(
 ) -> None:
     """Note that an envelope was sent and what was answered."""
     params = {"id": request_id, "hash": hash, "answer": answer, "detail": detail, "at": at}
-    await tx.execute(_ATTEMPT, params)
+    await tx.run(_ATTEMPT, params)
 
 
 async def conclude(
