@@ -177,8 +177,11 @@ class Cli:
 Command = Callable[..., Coroutine[Any, Any, None] | None]
 
 
-def command(app: typer.Typer, name: str) -> Callable[[Command], Command]:
-    """Register a function `(cli: Cli, …)`, synchronous or not, as the command `name` of `app`."""
+def command(app: typer.Typer, name: str, *, server: bool = False) -> Callable[[Command], Command]:
+    """Register a function `(cli: Cli, …)`, synchronous or not, as the command `name` of `app`.
+
+    A `server` runs on the faster event loop, whose subprocesses lack what the local stack needs.
+    """
 
     def register(function: Command) -> Command:
         hints = typing.get_type_hints(function, include_extras=True)
@@ -192,7 +195,7 @@ def command(app: typer.Typer, name: str) -> Callable[[Command], Command]:
         ]
 
         def run(*, data_dir: Path, as_json: bool, **arguments: Any) -> None:
-            run_command(Cli(data_dir, as_json), lambda cli: function(cli, **arguments))
+            run_command(Cli(data_dir, as_json), lambda cli: function(cli, **arguments), server=server)
 
         run.__doc__ = function.__doc__
         run.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]  # read by typer
@@ -203,12 +206,14 @@ def command(app: typer.Typer, name: str) -> Callable[[Command], Command]:
     return register
 
 
-def run_command(cli: Cli, function: Callable[[Cli], Coroutine[Any, Any, None] | None]) -> None:
+def run_command(
+    cli: Cli, function: Callable[[Cli], Coroutine[Any, Any, None] | None], *, server: bool = False
+) -> None:
     """The error boundary: a known error is one line, an unknown one a line and a log; no traceback."""
     try:
         outcome = function(cli)
         if outcome is not None:
-            asyncio.run(outcome)
+            _run(outcome, server=server)
     except MintkeeperError as error:
         raise cli.fail(error.code, error.message, **error_details(error)) from error
     except (BrokenPipeError, typer.Exit, typer.Abort, typer.BadParameter):
@@ -216,6 +221,15 @@ def run_command(cli: Cli, function: Callable[[Cli], Coroutine[Any, Any, None] | 
     except Exception as error:
         log = cli.log_crash(error)
         raise cli.fail("internal", f"unexpected {type(error).__name__}: the details are in {log}") from error
+
+
+def _run(work: Coroutine[Any, Any, None], *, server: bool) -> None:
+    if not server:
+        asyncio.run(work)
+        return
+    import uvloop
+
+    uvloop.run(work)
 
 
 def error_details(error: MintkeeperError) -> dict[str, str]:

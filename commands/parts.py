@@ -43,11 +43,11 @@ def register(app: typer.Typer) -> None:
     """Add this subject's commands."""
     command(app, "up")(up)
     command(app, "demo")(demo)
-    command(app, "worker")(worker)
-    command(app, "web")(web)
+    command(app, "worker", server=True)(worker)
+    command(app, "web", server=True)(web)
     command(app, "migrate")(migrate)
-    command(app, "sandbox")(sandbox)
-    command(app, "providers")(providers)
+    command(app, "sandbox", server=True)(sandbox)
+    command(app, "providers", server=True)(providers)
 
 
 async def up(
@@ -99,8 +99,9 @@ async def web(cli: Cli, port: Port = 8080) -> None:
     from starter.local.signals import stop_event
     from web.server import serve
 
+    settings = cli.settings().model_copy(update={"database_url": cli.database_url()})
     with stop_event() as stop:
-        await serve(cli.settings(), port, lambda url: _say_ready(cli, url), stop)
+        await serve(settings, port, lambda url: _say_ready(cli, url), stop)
 
 
 def migrate(cli: Cli) -> None:

@@ -13,6 +13,7 @@ from domain.approvals import Approval, ApprovalRule, DecisionOutcome, RefusalRea
 from domain.escalation import EscalationPolicy
 from domain.mint_request import MintRequest, MintStatus
 from domain.records import RequestRecord
+from domain.submission import SubmissionResult
 from domain.text import PlainText, UserName
 
 OPEN: Final = "open_request"
@@ -200,6 +201,8 @@ class SubmitAnswer(BaseModel):
     channel: str = ""
     sequence: int = 0
     max_time: int = 0
+    result: SubmissionResult | None = None
+    """Set when the ledger decided at once; `status` is then the request's end (or ANOMALY)."""
 
 
 class RequestView(BaseModel):

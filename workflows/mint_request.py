@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import ApplicationError, FailureError
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
     from pydantic import BaseModel, ValidationError
@@ -57,6 +57,10 @@ _LEDGER_RETRY = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_inter
 """Without end: only a ledger record, a proof or a failed pre-check ends a submission."""
 
 
+_SOON = timedelta(seconds=30)
+"""After so long without an outcome, operators are shown that an approved request waits."""
+
+
 @workflow.defn(name="MintRequest")
 class MintRequestWorkflow:
     """One mint request; its id is `mint-<request id>`."""
@@ -69,6 +73,7 @@ class MintRequestWorkflow:
         self._created_at = order.created_at or workflow.info().workflow_start_time
         self._run = EscalationRun(order.policy, self._created_at, order.sla_scale)
         self._standing = Standing(status=MintStatus.PENDING, last_activity_at=self._created_at)
+        self._shown = self._standing
         self._submission: SubmitAnswer | None = None
         self._result: SubmissionResult | None = None
         self._opened = False
@@ -149,20 +154,32 @@ class MintRequestWorkflow:
             self._take(standing)
 
     async def _submit(self) -> None:
-        """From here on only the ledger decides: sign once, store, send."""
+        """From here on only the ledger decides: sign once, store, send, and look a first time."""
         if self._standing.status not in (MintStatus.APPROVED, MintStatus.SUBMITTING):
             return
-        answer = await workflow.execute_activity(
+        try:
+            answer = await self._execute_submit(_SOON)
+        except ActivityError:
+            # no channel account, no Horizon, no worker: let operators see that it waits, and go on
+            self._show()
+            answer = await self._execute_submit(None)
+        self._submission, self._result = answer, answer.result
+        reason = answer.result.reason if answer.result else answer.reason
+        self._take(self._standing.model_copy(update={"status": answer.status, "reason": reason}))
+
+    async def _execute_submit(self, within: timedelta | None) -> SubmitAnswer:
+        answer: SubmitAnswer = await workflow.execute_activity(
             steps.SUBMIT,
             SubmitStep(request_id=self._request.id),
             result_type=SubmitAnswer,
             task_queue=steps.STELLAR_QUEUE,
+            schedule_to_close_timeout=within,
             start_to_close_timeout=timedelta(minutes=2),
+            heartbeat_timeout=timedelta(seconds=10),
             retry_policy=_LEDGER_RETRY,
-            summary="pre-check, sign once, send",
+            summary="pre-check, sign once, send, look",
         )
-        self._submission = answer
-        self._take(self._standing.model_copy(update={"status": answer.status, "reason": answer.reason}))
+        return answer
 
     async def _settle(self) -> None:
         """Find the payment in a closed ledger, or prove that it can never land."""
@@ -174,7 +191,7 @@ class MintRequestWorkflow:
             result_type=SubmissionResult,
             task_queue=steps.STELLAR_QUEUE,
             start_to_close_timeout=timedelta(minutes=10),
-            heartbeat_timeout=timedelta(seconds=30),
+            heartbeat_timeout=timedelta(seconds=10),
             retry_policy=_LEDGER_RETRY,
             summary="confirm on the ledger, or prove it never landed",
         )
@@ -380,12 +397,21 @@ class MintRequestWorkflow:
         return result
 
     def _take(self, standing: Standing) -> None:
-        """Adopt what a step has written, and show it where operators look."""
-        before, self._standing = self._standing, standing
-        changed = status_attributes(before, standing)
+        """Adopt what a step has written, and show it where operators look.
+
+        APPROVED mostly lasts a ledger or two; it becomes a search attribute only when it lasts longer.
+        """
+        self._standing = standing
+        if standing.status is not MintStatus.APPROVED:
+            self._show()
+        self._describe(self._run.due_next() if standing.status is MintStatus.PENDING else None)
+
+    def _show(self) -> None:
+        """Bring the search attributes up to date; each change costs the server an index entry."""
+        changed = status_attributes(self._shown, self._standing)
+        self._shown = self._standing
         if changed:
             workflow.upsert_search_attributes(changed)
-        self._describe(self._run.due_next() if standing.status is MintStatus.PENDING else None)
 
     def _describe(self, due: Due | None) -> None:
         workflow.set_current_details(
