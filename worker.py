@@ -9,7 +9,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
 from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker import Replayer, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.boundary import ErrorBoundary
@@ -136,6 +137,15 @@ def maintenance_worker(client: Client, database: Database) -> Worker:
         workflow_runner=_RUNNER,
         interceptors=[ErrorBoundary()],
         graceful_shutdown_timeout=DRAIN,
+    )
+
+
+def replayer() -> Replayer:
+    """Replays histories exactly as the worker would run them."""
+    return Replayer(
+        workflows=[MintRequestWorkflow, AuditPendingWorkflow],
+        workflow_runner=_RUNNER,
+        data_converter=pydantic_data_converter,
     )
 
 

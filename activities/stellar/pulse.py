@@ -13,17 +13,16 @@ BEAT_SECONDS = 2.0
 
 
 class Pulse:
-    """What the running activity said of itself last; called, it says something new."""
+    """What the running activity says of itself; called, it says something new."""
 
     def __init__(self) -> None:
         self._said: tuple[object, ...] = ()
 
     def __call__(self, details: object) -> None:
-        """Heartbeat with these details, for operators to read."""
+        """Keep these details for the next beat, for operators to read; most activities end before it."""
         self._said = (details,)
-        self.again()
 
-    def again(self) -> None:
+    def beat(self) -> None:
         """Heartbeat with what was said last."""
         activity.heartbeat(*self._said)
 
@@ -42,4 +41,4 @@ async def beating() -> AsyncIterator[Pulse]:
 async def _beat(pulse: Pulse) -> None:
     while True:
         await asyncio.sleep(BEAT_SECONDS)
-        pulse.again()
+        pulse.beat()

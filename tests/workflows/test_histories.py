@@ -1,0 +1,140 @@
+"""Replay: workflows of every released shape go on under today's code.
+
+`tests/histories/<release>/` holds one history of each path. After a release that changes the shape on
+purpose (with `workflow.patched`), record its own folder and leave the others:
+`RECORD_HISTORIES=v2 pytest tests/workflows/test_histories.py`.
+"""
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from stellar_sdk import Keypair
+from temporalio import workflow
+from temporalio.client import WorkflowHistory
+
+from domain.approvals import Verdict
+from domain.mint_request import MintStatus
+from domain.steps import AssignMessage, CommentMessage
+from starter import decisions
+from starter.ids import new_message_id
+from worker import replayer
+
+HISTORIES = Path(__file__).parents[1] / "histories"
+RECORDED = sorted(HISTORIES.glob("*/*.json"))
+TWO_APPROVALS = 200_000_000_000
+
+
+async def confirmed(desk):
+    """The plain path."""
+    ticket = await desk.submit()
+    await desk.decide(ticket, "alice")
+    return ticket
+
+
+async def confirmed_by_signals(desk):
+    """Two approvals by signal, with forgeries between them."""
+    ticket = await desk.submit(amount=TWO_APPROVALS)
+    for signed in (desk.sign(ticket, "alice"), "junk", desk.sign(ticket, "rita"), desk.sign(ticket, "carol")):
+        await ticket.handle.signal("approve", signed)
+    return ticket
+
+
+async def rejected(desk):
+    """Claimed, assigned, released, commented, then rejected."""
+    ticket = await desk.submit()
+    for verb, assignee in (("claim", None), ("assign", "bob"), ("release", None)):
+        message = AssignMessage(actor="alice", assignee=assignee, message_id=new_message_id())
+        await decisions.send_assignment(desk.client, ticket.id, verb, message, 30)
+    comment = CommentMessage(author="alice", text="looking", comment_id=new_message_id())
+    await decisions.send_comment(desk.client, ticket.id, comment)
+    await desk.decide(ticket, "bob", Verdict.REJECT)
+    return ticket
+
+
+async def cancelled(desk):
+    """Cancelled by its requester, after Temporal's own cancel was ignored."""
+    ticket = await desk.submit()
+    await desk.until_status(ticket, MintStatus.PENDING)
+    await ticket.handle.cancel()
+    await desk.decide(ticket, "rita", Verdict.CANCEL)
+    return ticket
+
+
+async def expired(desk):
+    """Reminded, escalated and expired within two seconds."""
+    return await desk.submit(sla_scale=40_000)
+
+
+async def escalated(desk):
+    """Nobody worked for 13 h; tier 3 takes over, and the mint is confirmed."""
+    ticket = await desk.submit(created_at=datetime.now(UTC) - timedelta(hours=13))
+    await desk.until(ticket, lambda record: record.next_stage == 3)
+    await desk.decide(ticket, "dave")
+    return ticket
+
+
+async def failed(desk):
+    """The destination does not exist: refused before anything was signed."""
+    ticket = await desk.submit(destination=Keypair.random().public_key)
+    await desk.decide(ticket, "alice")
+    return ticket
+
+
+async def timed_out(desk):
+    """Dropped by every node until the bound had passed, which takes longer than the first looks."""
+    await desk.ledger.fault("timeout_never_land", count=1000)
+    return await confirmed(desk)
+
+
+ENDS = {
+    confirmed: MintStatus.CONFIRMED,
+    confirmed_by_signals: MintStatus.CONFIRMED,
+    rejected: MintStatus.REJECTED,
+    cancelled: MintStatus.CANCELLED,
+    expired: MintStatus.EXPIRED,
+    escalated: MintStatus.CONFIRMED,
+    failed: MintStatus.FAILED,
+    timed_out: MintStatus.TIMEOUT_FAILED,
+}
+
+
+@pytest.mark.parametrize("play", ENDS, ids=lambda play: play.__name__)
+async def test_every_path_replays_as_it_was_recorded(minting_desk, play):
+    """Each path ends as it should, and its fresh history replays without a difference."""
+    desk = minting_desk
+    # read when the worker starts; longer than the first looks, so that `settle` has to prove
+    desk.window_seconds = 14
+    async with desk.worker():
+        ticket = await play(desk)
+        result = await ticket.handle.result()
+    assert result.status is ENDS[play]
+    history = await ticket.handle.fetch_history()
+    await replayer().replay_workflow(history)
+    if release := os.environ.get("RECORD_HISTORIES"):
+        folder = HISTORIES / release
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{play.__name__}.json").write_text(history.to_json() + "\n")
+
+
+@pytest.mark.parametrize("path", RECORDED, ids=lambda path: f"{path.parent.name}/{path.stem}")
+async def test_a_workflow_of_a_released_shape_still_replays(path):
+    """Requests in flight survive a deployment: their histories replay under today's code."""
+    history = WorkflowHistory.from_json(f"mint-{path.stem}", path.read_text())
+    result = await replayer().replay_workflow(history)
+    assert result.replay_failure is None
+
+
+def test_every_path_has_a_recorded_history():
+    """The first release's folder holds all paths, so that none is forgotten."""
+    assert {path.stem for path in RECORDED if path.parent.name == "v1"} == {play.__name__ for play in ENDS}
+
+
+async def test_replay_notices_a_changed_shape():
+    """The check can fail: a history in which another activity was scheduled does not replay."""
+    text = (HISTORIES / "v1" / "confirmed.json").read_text()
+    assert '"name": "submit"' in text
+    changed = WorkflowHistory.from_json("mint-changed", text.replace('"name": "submit"', '"name": "mint"'))
+    with pytest.raises(workflow.NondeterminismError):
+        await replayer().replay_workflow(changed)

@@ -1,0 +1,118 @@
+"""The pending audit: timers do the work, the audit finds where one did not."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from domain.mint_request import MintStatus
+from domain.steps import MAINTENANCE_QUEUE
+from domain.upkeep import AuditReport
+from starter import schedules
+from worker import maintenance_worker
+
+
+async def run_audit(desk) -> AuditReport:
+    """Run the audit's workflow once, as its schedule does."""
+    async with maintenance_worker(desk.client, desk.seeded.database):
+        return await desk.client.execute_workflow(
+            "AuditPending",
+            id=f"audit-{datetime.now(UTC).timestamp()}",
+            task_queue=MAINTENANCE_QUEUE,
+            result_type=AuditReport,
+        )
+
+
+async def delete_workflow(client: Client, workflow_id: str) -> None:
+    """Delete a workflow behind mintkeeper's back, and wait until it is gone."""
+    from temporalio.api.common.v1 import WorkflowExecution
+    from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
+
+    execution = WorkflowExecution(workflow_id=workflow_id)
+    await client.workflow_service.delete_workflow_execution(
+        DeleteWorkflowExecutionRequest(namespace=client.namespace, workflow_execution=execution)
+    )
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                await client.get_workflow_handle(workflow_id).describe()
+            except RPCError:
+                return
+            await asyncio.sleep(0.1)
+
+
+async def test_a_deleted_workflow_is_started_again_with_its_old_deadline(desk):
+    """Nothing forgets a request: its workflow is back, its expiry unmoved, and the leads are told."""
+    async with desk.worker():
+        ticket = await desk.submit()
+        before = await desk.until_status(ticket, MintStatus.PENDING)
+        await delete_workflow(desk.client, ticket.handle.id)
+        report = await run_audit(desk)
+        assert report.restarted == (ticket.id,)
+        view = await desk.view(ticket)
+        assert (view.status, view.expires_at) == (MintStatus.PENDING, before.expires_at)
+        assert (await desk.decide(ticket, "alice")).accepted
+    assert "audit.restarted" in await desk.kinds(ticket)
+
+
+async def test_a_terminated_workflow_is_started_again(desk):
+    """Terminated in the Web UI while PENDING: the request goes on, its approvals counted."""
+    async with desk.worker():
+        ticket = await desk.submit(amount=200_000_000_000)
+        await desk.decide(ticket, "alice")
+        await ticket.handle.terminate("by mistake")
+        assert (await run_audit(desk)).restarted == (ticket.id,)
+        assert (await desk.decide(ticket, "carol")).accepted
+    assert (await desk.record(ticket)).status is MintStatus.APPROVED
+
+
+async def test_a_request_in_good_order_is_left_alone(desk):
+    """The audit of a healthy request changes and reports nothing."""
+    async with desk.worker():
+        ticket = await desk.submit()
+        await desk.until_status(ticket, MintStatus.PENDING)
+        before = await desk.kinds(ticket)
+        report = await run_audit(desk)
+    assert report == AuditReport(checked=1)
+    assert await desk.kinds(ticket) == before
+
+
+async def test_a_request_whose_timer_did_not_fire_is_reported_once(desk):
+    """No worker for 5 h: the reminder is overdue; leads hear of it once, however often the audit looks."""
+    async with desk.worker():
+        ticket = await desk.submit(created_at=datetime.now(UTC) - timedelta(hours=3, minutes=59, seconds=58))
+        await desk.until_status(ticket, MintStatus.PENDING)
+    await _pretend_the_reminder_was_due_an_hour_ago(desk, ticket)
+    for _ in range(2):
+        assert (await run_audit(desk)).late == (ticket.id,)
+    assert (await desk.kinds(ticket)).count("audit.late") == 1
+
+
+async def _pretend_the_reminder_was_due_an_hour_ago(desk, ticket):
+    """Set the row's clock back, as if nobody had worked since; the guard is lifted for this one line."""
+    from sqlalchemy import text
+
+    async with desk.seeded.database.transaction() as tx:
+        await tx.execute(text("SET LOCAL session_replication_role = replica"))
+        await tx.execute(
+            text(
+                "UPDATE mint_requests SET created_at = created_at - interval '1 hour', "
+                "last_activity_at = last_activity_at - interval '1 hour' WHERE id = :id"
+            ),
+            {"id": ticket.id},
+        )
+
+
+async def test_schedules_are_applied_twice_without_doubling_and_keep_a_pause(temporal_server):
+    """`schedules apply` may run at every deployment; an operator's pause survives it."""
+    client = temporal_server.client
+    await schedules.apply(client)
+    await client.get_schedule_handle("audit-pending").pause(note="maintenance")
+    await schedules.apply(client)
+    [line] = await schedules.lines(client)
+    assert (line.id, line.every, line.paused) == ("audit-pending", "30 min", True)
+    await client.get_schedule_handle("audit-pending").delete()
+    with pytest.raises(RPCError):
+        await schedules.lines(client)
