@@ -45,9 +45,9 @@ class Channel(BaseModel):
 
 async def policies(tx: Transaction, tenant: str) -> list[PublishedPolicy]:
     """The tenant's published policies, the oldest first."""
-    return [PublishedPolicy(**row._mapping) for row in await tx.execute(_POLICIES, {"tenant": tenant})]
+    return [PublishedPolicy(**row._asdict()) for row in await tx.rows(_POLICIES, {"tenant": tenant})]
 
 
 async def channels(tx: Transaction, tenant: str) -> list[Channel]:
     """The tenant's notification channels."""
-    return [Channel(**row._mapping) for row in await tx.execute(_CHANNELS, {"tenant": tenant})]
+    return [Channel(**row._asdict()) for row in await tx.rows(_CHANNELS, {"tenant": tenant})]

@@ -23,7 +23,7 @@ _DELIVERIES = text("""
 SELECT id, tenant, request_id, kind, channel, channel_kind, recipient, target, state, attempt, max_attempts,
     due_at, next_attempt_at, accepted_at, provider_id, note, error
 FROM deliveries WHERE CAST(:request_id AS varchar) IS NULL OR request_id = :request_id
-ORDER BY due_at, channel COLLATE "C", id
+ORDER BY due_at, channel COLLATE "C", recipient COLLATE "C", id
 """)
 _NOTIFICATIONS = text("""
 SELECT n.id, n.tenant, n.request_id, n.event, n.body, n.created_at, n.read_at

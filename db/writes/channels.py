@@ -26,10 +26,10 @@ async def remove_channel(tx: Transaction, *, tenant: str, name: str, actor: str,
     Raises NotFound, and Refused while the tenant's current policy or a PENDING request's policy names it.
     """
     params = {"tenant": tenant, "name": name}
-    user = await tx.scalar(_USED_BY, params)
+    user = await tx.value(_USED_BY, params)
     if user is not None:
         raise Refused(f"channel {name!r} is needed by policy {user}: switch to another policy first")
-    kind = await tx.scalar(_REMOVE, params)
+    kind = await tx.value(_REMOVE, params)
     if kind is None:
         raise NotFound(f"tenant {tenant} has no channel {name!r}")
     await audit.append(

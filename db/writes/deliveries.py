@@ -39,7 +39,7 @@ WITH exhausted AS (
 SELECT c.id, c.tenant, c.request_id, c.kind, c.channel, c.channel_kind, c.target, c.recipient, c.time_zone,
     c.attempt, c.max_attempts, c.backoff_seconds, c.due_at, c.facts, r.status AS request_status
 FROM claimed c JOIN mint_requests r ON r.id = c.request_id
-ORDER BY c.due_at, c.channel COLLATE "C", c.id
+ORDER BY c.due_at, c.channel COLLATE "C", c.recipient COLLATE "C", c.id
 """)
 _ACCEPTED = text("""
 WITH result AS (

@@ -31,15 +31,15 @@ WHERE delivery_id = ANY (CAST(:ids AS varchar[])) AND outcome = 'ambiguous'
 
 async def give_back(tx: Transaction, *, ids: Sequence[str], at: datetime) -> None:
     """Let claimed deliveries go that were not tried; they are due again at `at`."""
-    await tx.execute(_GIVE_BACK, {"ids": list(ids), "at": at})
+    await tx.run(_GIVE_BACK, {"ids": list(ids), "at": at})
 
 
 async def grant_attempt(tx: Transaction, *, ids: Sequence[str]) -> None:
     """Allow one attempt more than the policy does, since one was spent on a rate limit."""
-    await tx.execute(_GRANT, {"ids": list(ids)})
+    await tx.run(_GRANT, {"ids": list(ids)})
 
 
 async def doubtful(tx: Transaction, ids: Sequence[str]) -> frozenset[str]:
     """Those of the deliveries that have been sent once without ever getting an answer."""
-    rows = await tx.execute(_DOUBTFUL, {"ids": list(ids)})
+    rows = await tx.rows(_DOUBTFUL, {"ids": list(ids)})
     return frozenset(row.delivery_id for row in rows)

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from db.reads.records import SUBMISSION_JSON
+from db.reads.records import SUBMISSION_JSON, lock_request
 from db.session import Transaction
 from db.writes import audit
 from db.writes.notices import status_notices
@@ -108,7 +108,11 @@ async def reserve(tx: Transaction, *, request_id: str, accounts: Sequence[str]) 
 async def store_submission(
     tx: Transaction, *, record: RequestRecord, submission: Submission, at: datetime
 ) -> RequestRecord:
-    """Step `submission.stored`: keep the one envelope and go to SUBMITTING, before anything is sent."""
+    """Step `submission.stored`: keep the one envelope and go to SUBMITTING, before anything is sent.
+
+    Signing takes a while, and comments or claims may come meanwhile: the record is read anew.
+    """
+    record = await lock_request(tx, record.request.id)
     after = with_status(record, MintStatus.SUBMITTING, at).model_copy(update={"submission": submission})
     columns = submission.model_dump(exclude={"request_id", "fee_bumps"})
     return await advance(

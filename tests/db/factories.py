@@ -16,6 +16,7 @@ START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 ISSUER = "GBZXN7PIRZGNMHGA7MUUUF4GWPY5AYPV6LY4UV2GL6VJGIQRXFDNMADI"
 HOLDER = "GAAZI4TCR3TY5OJHCTJC2A4QSY6CJWJH5IAJTGKIN2ER7LBNVKOCCWN7"
 CHANNEL = "GCHANNEL"
+ENVELOPE = {"payload": "cGF5bG9hZA==", "payloadType": "decision", "signatures": [{"sig": "c2ln"}]}
 
 _keys = itertools.count()
 
@@ -74,7 +75,7 @@ async def approve(tx, record, approver="alice", tier=1, *, satisfied=True, at=No
         tx,
         record=record,
         approval=an_approval(record, approver, tier, at),
-        envelope={"payload": "cGF5bG9hZA==", "payloadType": "decision", "signatures": [{"sig": "c2ln"}]},
+        envelope=ENVELOPE,
         satisfied=satisfied,
         at=at,
     )

@@ -5,22 +5,17 @@ from sqlalchemy import text
 
 from db import reads
 from db.writes import decisions, requests, submissions
-from domain.approvals import Decision, RefusalReason, Verdict
+from domain.approvals import RefusalReason, Verdict
 from domain.errors import DecisionRefused, IdempotencyConflict, NotFound, NotOpen, Refused, TransitionRefused
 from domain.mint_request import MintStatus, request_id_for_key
-from domain.submission import FeeBump, Outcome
+from tests.db.acts import claim, comment, decide, expire, run_stage
 from tests.db.factories import (
-    CHANNEL,
-    START,
     a_request,
-    anomaly,
     approve,
     confirmed,
     later,
     open_one,
     submit,
-    submitting,
-    timed_out,
 )
 
 WRITTEN = (
@@ -36,38 +31,6 @@ WRITTEN = (
     "notifications",
     "audit_events",
 )
-ENVELOPE = {"payload": "cA==", "payloadType": "decision", "signatures": []}
-
-
-async def expire(tx, record, at=None):
-    """Close a request whose time is over."""
-    return await requests.change_status(
-        tx,
-        record=record,
-        to=MintStatus.EXPIRED,
-        step="expire",
-        kind="request.expired",
-        actor="clock",
-        at=at or later(hours=24),
-        reason="no decision in time",
-    )
-
-
-async def decide(tx, record, verdict, approver, reason="because"):
-    """Record a verdict other than approve."""
-    decision = Decision(
-        decision_id=f"{verdict}-{record.request.id[-8:]}",
-        request_id=record.request.id,
-        request_digest=record.request.digest(),
-        verdict=verdict,
-        approver=approver,
-        reason=reason,
-        issued_at=START,
-    )
-    to = {"reject": MintStatus.REJECTED, "cancel": MintStatus.CANCELLED, "failed": MintStatus.FAILED}[verdict]
-    return await decisions.record_verdict(
-        tx, record=record, decision=decision, envelope=ENVELOPE, to=to, at=later(hours=3)
-    )
 
 
 async def everything(tx):
@@ -120,34 +83,6 @@ async def test_every_step_twice_changes_nothing(seeded):
         ]
         assert await everything(tx) == before
     assert repeated == [done] * len(repeated)
-
-
-async def claim(tx, record):
-    """Alice takes it."""
-    return await requests.set_assignee(
-        tx,
-        record=record,
-        assignee="alice",
-        actor="alice",
-        at=later(minutes=5),
-        step="claim:1",
-        kind="request.claim",
-        only_if_unassigned=True,
-    )
-
-
-async def comment(tx, record):
-    """Alice says something."""
-    return await requests.add_comment(
-        tx, record=record, author="alice", text="looking", at=later(minutes=6), comment_id="c1"
-    )
-
-
-async def run_stage(tx, record, stage=1):
-    """The reminder is due."""
-    return await requests.run_stage(
-        tx, record=record, stage=stage, due_at=later(hours=4), at=later(hours=4, seconds=1)
-    )
 
 
 async def test_a_repeated_step_after_a_fresh_read_changes_nothing(seeded):
@@ -327,73 +262,3 @@ async def test_the_daily_cap_holds(seeded):
         assert (await approve(tx, second)).status is MintStatus.APPROVED
         third = await open_one(tx, rule=capped, units=2000, at=later(hours=20))
         assert (await approve(tx, third, at=later(hours=25, seconds=1))).status is MintStatus.APPROVED
-
-
-async def test_a_failed_precheck_gives_the_channel_back(seeded):
-    """Nothing was signed: FAILED with the reason, the reservation free again, the result readable."""
-    async with seeded.database.transaction() as tx:
-        record = await approve(tx, await open_one(tx))
-        await submissions.reserve(tx, request_id=record.request.id, accounts=[CHANNEL])
-        record = await submissions.fail_before_signing(
-            tx, record=record, reason="no trustline", at=later(hours=2)
-        )
-        assert record == await reads.request(tx, record.request.id)
-        assert record.result.proof.kind == "precheck"
-        assert await channel_state(tx) == ("FREE", None)
-
-
-async def channel_state(tx):
-    """State and holder of the one channel account."""
-    rows = await tx.execute(text("SELECT state, request_id FROM stellar_channels"))
-    return tuple(rows.one())
-
-
-async def test_outcomes_let_the_channel_go(seeded):
-    """A time-out frees the channel account, an anomaly freezes it until an operator resolves it."""
-    async with seeded.database.transaction() as tx:
-        record = await submitting(tx)
-        await submissions.conclude(tx, record=record, result=timed_out(record), at=later(hours=3))
-        assert await channel_state(tx) == ("FREE", None)
-        record = await submitting(tx, sequence=2)
-        odd = await submissions.conclude(tx, record=record, result=anomaly(record), at=later(hours=3))
-        assert odd == await reads.request(tx, odd.request.id)
-        assert await channel_state(tx) == ("FROZEN", odd.request.id)
-        assert await submissions.conclude(tx, record=odd, result=anomaly(record), at=later(hours=4)) == odd
-        resolved = await decide(tx, odd, "failed", "adam")
-        assert resolved == await reads.request(tx, odd.request.id)
-        assert (resolved.result.outcome, resolved.result.proof.kind) == (Outcome.FAILED, "operator")
-        assert await channel_state(tx) == ("FREE", None)
-
-
-async def test_fee_bumps_are_kept_in_order_and_once(seeded):
-    """Each bump is stored before it is sent; the same again changes nothing; none after the end."""
-    async with seeded.database.transaction() as tx:
-        record = await submitting(tx)
-        bumps = [FeeBump(hash=digit * 64, fee=1000, envelope_xdr="BUMP") for digit in "ab"]
-        for bump in [*bumps, bumps[0]]:
-            await submissions.add_fee_bump(tx, request_id=record.request.id, bump=bump, at=later(hours=2))
-        await submissions.note_attempt(
-            tx, request_id=record.request.id, hash="a" * 64, answer="PENDING", detail="", at=later(hours=2)
-        )
-        stored = await submissions.load_submission(tx, record.request.id)
-        assert stored.fee_bumps == tuple(bumps)
-        record = await reads.lock_request(tx, record.request.id)
-        assert record.submission == stored
-        await submissions.conclude(tx, record=record, result=confirmed(record), at=later(hours=3))
-        late = FeeBump(hash="c" * 64, fee=1000, envelope_xdr="BUMP")
-        with pytest.raises(Refused, match="no fee bump"):
-            await submissions.add_fee_bump(tx, request_id=record.request.id, bump=late, at=later(hours=3))
-
-
-async def test_a_channel_is_reserved_for_approved_requests_only(seeded):
-    """Unknown and undecided requests get no channel account; all taken means None."""
-    async with seeded.database.transaction() as tx:
-        pending = await open_one(tx)
-        with pytest.raises(Refused, match="needs no channel"):
-            await submissions.reserve(tx, request_id=pending.request.id, accounts=[CHANNEL])
-        with pytest.raises(NotFound):
-            await submissions.reserve(tx, request_id="mr_UNKNOWN", accounts=[CHANNEL])
-        first = await submitting(tx)
-        assert await submissions.reserve(tx, request_id=first.request.id, accounts=["GB"]) == CHANNEL
-        waiting = await approve(tx, await open_one(tx))
-        assert await submissions.reserve(tx, request_id=waiting.request.id, accounts=[CHANNEL]) is None

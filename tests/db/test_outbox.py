@@ -13,8 +13,8 @@ from db.writes import deliveries, dictionaries, requests, submissions
 from domain.errors import Refused
 from domain.mint_request import MintStatus
 from domain.records import DeliveryState
+from tests.db.acts import expire, run_stage
 from tests.db.factories import START, anomaly, approve, confirmed, later, open_one, submitting
-from tests.db.test_lifecycle import expire, run_stage
 
 
 async def told(tx, record, kind):

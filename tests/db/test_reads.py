@@ -3,8 +3,8 @@
 from db import reads
 from db.writes import submissions
 from domain.mint_request import MintStatus
+from tests.db.acts import expire, run_stage
 from tests.db.factories import approve, confirmed, later, open_one, submit, submitting
-from tests.db.test_lifecycle import expire, run_stage
 
 
 async def ids(found):
