@@ -25,11 +25,11 @@ _STATIC = Path(__file__).parent / "static"
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The application; connections open when it starts and close when it stops."""
+    """The application; its connections close when it stops. Raises ConfigurationError."""
+    database = Database(settings.database_url, pool_size=4)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        database = Database(settings.database_url, pool_size=4)
         app.state.mintkeeper = State(settings, database)
         try:
             yield

@@ -59,5 +59,5 @@ async def _temporal() -> None:
 
 
 async def _horizon(url: str) -> None:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(trust_env=False) as client:
         (await client.get(url)).raise_for_status()

@@ -19,8 +19,9 @@ HOST = "127.0.0.1"
 async def serve(settings: Settings, port: int, on_ready: Callable[[str], None], stop: asyncio.Event) -> None:
     """Serve on loopback until `stop` is set; running answers are finished first.
 
-    `on_ready` gets the base URL. Raises Unavailable when the port is taken.
+    `on_ready` gets the base URL. Raises Unavailable when the port is taken, ConfigurationError.
     """
+    app = create_app(settings)
     try:
         listener = socket.create_server((HOST, port))
     except OSError as error:
@@ -28,9 +29,7 @@ async def serve(settings: Settings, port: int, on_ready: Callable[[str], None], 
             f"the web server cannot listen on port {port} of {HOST}: choose another --port"
         ) from error
     with listener:
-        server = uvicorn.Server(
-            uvicorn.Config(create_app(settings), access_log=False, timeout_graceful_shutdown=5)
-        )
+        server = uvicorn.Server(uvicorn.Config(app, access_log=False, timeout_graceful_shutdown=5))
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         stopping = asyncio.create_task(stop.wait())
         on_ready(f"http://{HOST}:{listener.getsockname()[1]}")

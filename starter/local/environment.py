@@ -70,14 +70,9 @@ def local_settings(data: DataDir, addresses: Addresses, sla_scale: int, channels
 
 
 def part_environment(settings: Settings, addresses: Addresses) -> dict[str, str]:
-    """What a part's process gets: the user's environment without foreign Temporal settings, and ours."""
-    inherited = {
-        name: value for name, value in os.environ.items() if not name.startswith(("TEMPORAL_", "MINTKEEPER_"))
-    }
-    ours = {
-        f"MINTKEEPER_{name.upper()}": _text(value)
-        for name, value in settings.model_dump(exclude_unset=False).items()
-    }
+    """What a part's process gets: the user's environment, and ours."""
+    inherited = {name: value for name, value in os.environ.items() if not _overruled(name)}
+    ours = {f"MINTKEEPER_{name.upper()}": _text(value) for name, value in settings.model_dump().items()}
     temporal = {
         "TEMPORAL_ADDRESS": addresses.temporal_address,
         "TEMPORAL_NAMESPACE": NAMESPACE,
@@ -85,6 +80,11 @@ def part_environment(settings: Settings, addresses: Addresses) -> dict[str, str]
         "TEMPORAL_CONFIG_FILE": os.devnull,
     }
     return {**inherited, **ours, **temporal, "PYTHONUNBUFFERED": "1"}
+
+
+def _overruled(name: str) -> bool:
+    """Settings of another Temporal or of ours, and proxies: providers and ledger are on this machine."""
+    return name.startswith(("TEMPORAL_", "MINTKEEPER_")) or name.lower().endswith("_proxy")
 
 
 def _text(value: object) -> str:
