@@ -10,6 +10,8 @@ from db.reads.records import parse_policy
 from db.session import Transaction
 from db.writes.audit import event_body
 from db.writes.routing import ROUTING_SQL
+from db.writes.stages import RUN_SQL, StagePlan
+from db.writes.steps import SIDE_EFFECTS, event_params, outbox_params
 from domain.amounts import format_amount
 from domain.approvals import ApprovalRule, match_rule
 from domain.errors import IdempotencyConflict, InvalidInput, NotFound, Refused
@@ -30,7 +32,7 @@ SELECT (SELECT digest FROM mint_requests WHERE id = :id) AS digest,
     ({routing}) AS routing
 """
 _TERMS = text(_TERMS_SQL.format(routing=ROUTING_SQL))
-_OPEN = text("""
+_OPENED = """
 WITH opened AS (
     INSERT INTO mint_requests (id, tenant, network_passphrase, asset_code, asset_issuer, amount, destination,
         topic, requester, memo, resubmission_of, ledger_deadline, digest, track_number, policy_id, rule,
@@ -38,16 +40,23 @@ WITH opened AS (
         escalation_level, last_activity_at, reason)
     VALUES (:id, :tenant, :network_passphrase, :asset_code, :asset_issuer, :amount, :destination, :topic,
         :requester, :memo, :resubmission_of, :ledger_deadline, :digest, :track_number, :policy_id,
-        CAST(:rule AS jsonb), :sla_scale, :run_id, :created_at, :expires_at, 'PENDING', 1, '{}', 0, 0,
-        :created_at, '')
+        CAST(:rule AS jsonb), :sla_scale, :run_id, :created_at, :expires_at, 'PENDING', 1,
+        CAST(:granted_tiers AS integer[]), :next_stage, 0, :created_at, '')
     ON CONFLICT (id) DO NOTHING
     RETURNING id
-), noted AS (
+), begun AS (
     INSERT INTO audit_events (tenant, request_id, step, kind, actor, at, body)
-    SELECT :tenant, id, 'open', 'request.opened', :requester, :created_at, :body FROM opened
+    SELECT :tenant, id, 'open', 'request.opened', :requester, :created_at, :opening FROM opened
+    RETURNING request_id
 )
-SELECT count(*) FROM opened
-""")
+"""
+_WITHOUT_STAGE = "SELECT count(*) FROM begun"
+_WITH_STAGE = """
+, {run}
+, changed AS (SELECT request_id AS id FROM ran)
+"""
+_OPEN = text(_OPENED + _WITHOUT_STAGE)
+_OPEN_WITH_STAGE = text(_OPENED + _WITH_STAGE.format(run=RUN_SQL.format(source="begun")) + SIDE_EFFECTS)
 
 
 async def read_terms(tx: Transaction, request: MintRequest, policy: EscalationPolicy) -> Any:
@@ -111,10 +120,24 @@ def _check_resubmission(parent: str, terms: Any) -> None:
         raise Refused(f"{parent} was re-submitted already, as {terms.resubmitted_as}")
 
 
-async def insert_request(tx: Transaction, record: RequestRecord, run_id: str) -> bool:
-    """Write the first row and its audit event; False when the id exists."""
+async def insert_request(
+    tx: Transaction, record: RequestRecord, run_id: str, first: StagePlan | None = None
+) -> bool:
+    """Write the first row and its audit event, with everything of its first stage; False when the id exists.
+
+    `record` is the request as it is after that.
+    """
+    params = _opening_params(record, run_id)
+    if first is None:
+        return bool(await tx.value(_OPEN, params))
+    event = event_params(record, record, first.step, first.kind, "clock", first.at, first.details())
+    outbox = outbox_params(record, first.notices, first.due_at)
+    return bool(await tx.value(_OPEN_WITH_STAGE, {**params, **event, **outbox, **first.columns()}))
+
+
+def _opening_params(record: RequestRecord, run_id: str) -> dict[str, Any]:
     request = record.request
-    body = event_body(
+    opening = event_body(
         tenant=request.tenant,
         request_id=request.id,
         step="open",
@@ -123,7 +146,7 @@ async def insert_request(tx: Transaction, record: RequestRecord, run_id: str) ->
         at=record.created_at,
         details=_details(record),
     )
-    params = {
+    return {
         **request.model_dump(exclude={"asset"}),
         "asset_code": request.asset.code,
         "asset_issuer": request.asset.issuer,
@@ -135,9 +158,10 @@ async def insert_request(tx: Transaction, record: RequestRecord, run_id: str) ->
         "run_id": run_id,
         "created_at": record.created_at,
         "expires_at": record.expires_at,
-        "body": body,
+        "granted_tiers": list(record.granted_tiers),
+        "next_stage": record.next_stage,
+        "opening": opening,
     }
-    return bool(await tx.value(_OPEN, params))
 
 
 def _details(record: RequestRecord) -> dict[str, Any]:

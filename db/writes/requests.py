@@ -10,23 +10,28 @@ from sqlalchemy import text
 
 from db.reads.records import request as read_request
 from db.session import Transaction
-from db.writes.notices import has_notices, stage_notices, stalled_notices, status_notices
+from db.writes.notices import has_notices, stalled_notices, status_notices
 from db.writes.opening import check_same_content, check_terms, insert_request, read_terms
 from db.writes.routing import Routing, routing
-from db.writes.steps import advance, announce, step_done, step_statement
+from db.writes.stages import pass_unrouted, plan_stage, run_stage
+from db.writes.steps import advance, announce, step_statement
 from domain.approvals import ApprovalRule
-from domain.errors import InvalidInput, NotFound, NotOpen, Refused
+from domain.errors import InvalidInput, NotFound, Refused
 from domain.escalation import EscalationPolicy
 from domain.mint_request import TERMINAL, MintRequest, MintStatus
 from domain.records import RequestRecord
 from domain.text import check_text
 
-_STAGE = step_statement(
-    """ran AS (
-    INSERT INTO stage_runs (request_id, stage, due_at, ran_at, granted_tier, routed)
-    SELECT request_id, :stage, :due_at, :at, :granted_tier, :routed FROM found RETURNING request_id)""",
-    source="ran",
-)
+__all__ = [
+    "add_comment",
+    "change_status",
+    "open_request",
+    "report_stalled",
+    "run_stage",
+    "set_assignee",
+    "with_status",
+]
+
 _COMMENT = step_statement(
     """said AS (
     INSERT INTO comments (id, request_id, author, text, at)
@@ -67,16 +72,25 @@ async def open_request(
             expires_at=expires_at,
             last_activity_at=created_at,
         )
-        if await insert_request(tx, record, run_id):
-            if policy.stages[0].delay_seconds > 0:
-                return record
-            people = Routing.model_validate(terms.routing)
-            return await _run_stage(tx, record, 0, created_at, created_at, people)
+        opened = await _open_with_first_stage(tx, record, run_id, Routing.model_validate(terms.routing))
+        if opened is not None:
+            return opened
     existing = await read_request(tx, request.id)
     if existing is None:
         raise NotFound(f"there is no mint request {request.id}")
     check_same_content(request, existing.request.digest())
     return existing
+
+
+async def _open_with_first_stage(
+    tx: Transaction, record: RequestRecord, run_id: str, people: Routing
+) -> RequestRecord | None:
+    if record.policy.stages[0].delay_seconds > 0:
+        return record if await insert_request(tx, record, run_id) else None
+    first = plan_stage(record, 0, record.created_at, record.created_at, people)
+    if not await insert_request(tx, first.after, run_id, first):
+        return None
+    return await pass_unrouted(tx, first.after, first)
 
 
 async def change_status(
@@ -120,64 +134,6 @@ def with_status(record: RequestRecord, to: MintStatus, at: datetime, reason: str
             "decided_at": at if decided else record.decided_at,
             "ended_at": at if to in TERMINAL else None,
             "reason": reason or record.reason,
-        }
-    )
-
-
-async def run_stage(
-    tx: Transaction, *, record: RequestRecord, stage: int, due_at: datetime, at: datetime
-) -> RequestRecord:
-    """Step `stage:N`: grant the stage's tier and write its messages, those to the leads included.
-
-    A stage with nobody reachable is recorded as such and the next one runs at once. Raises NotOpen
-    when the request is no longer PENDING.
-    """
-    step = f"stage:{stage}"
-    if record.status is not MintStatus.PENDING and not await step_done(tx, record.request.id, step):
-        raise NotOpen(f"the request is {record.status} already: no further stage runs")
-    people = await routing(tx, record.request, record.policy.stages[stage].notify.tiers())
-    return await _run_stage(tx, record, stage, due_at, at, people)
-
-
-async def _run_stage(
-    tx: Transaction, record: RequestRecord, stage: int, due_at: datetime, at: datetime, people: Routing
-) -> RequestRecord:
-    wanted = record.policy.stages[stage]
-    granted_tier = wanted.grants.tier if wanted.grants else None
-    after = _after_stage(record, stage)
-    told = stage_notices(after, stage, people)
-    after = await advance(
-        tx,
-        before=record,
-        after=after,
-        step=f"stage:{stage}",
-        kind=f"stage.{wanted.template}" if told else "stage.no_route",
-        actor="clock",
-        at=at,
-        details={
-            "stage": stage,
-            "dueAt": due_at.isoformat(),
-            "grantedTier": granted_tier,
-            "deliveries": len(told),
-        },
-        notices=told + (stalled_notices(after, f"stalled:{stage}", people, stage) if stage > 0 else []),
-        due_at=due_at,
-        statement=_STAGE,
-        extra={"stage": stage, "granted_tier": granted_tier, "routed": bool(told)},
-    )
-    if not told and after.next_stage == stage + 1 < len(record.policy.stages):
-        return await run_stage(tx, record=after, stage=stage + 1, due_at=at, at=at)
-    return after
-
-
-def _after_stage(record: RequestRecord, stage: int) -> RequestRecord:
-    grants = record.policy.stages[stage].grants
-    granted = set(record.granted_tiers) | ({grants.tier} if grants else set())
-    return record.model_copy(
-        update={
-            "granted_tiers": tuple(sorted(granted)),
-            "next_stage": max(record.next_stage, stage + 1),
-            "escalation_level": record.escalation_level + (1 if stage > 0 else 0),
         }
     )
 

@@ -43,7 +43,7 @@ _CHANGED = """
 _UNCHANGED = """
 , changed AS (SELECT request_id AS id FROM found)
 """
-_SIDE_EFFECTS = """
+SIDE_EFFECTS = """
 , dropped AS (
     UPDATE deliveries SET state = 'skipped', next_attempt_at = NULL, note = 'the request has left PENDING'
     FROM changed WHERE :leaves_pending AND request_id = changed.id AND stage IS NOT NULL
@@ -80,6 +80,7 @@ SELECT (SELECT count(*) FROM changed) AS changed,
     (SELECT count(pg_notify('mintkeeper_deliveries', '')) FROM (
         SELECT 1 FROM sent WHERE state = 'pending' LIMIT 1) AS waiting) AS woken
 """
+"""What every step does once its CTE `changed` has found the request's `id`: outbox and audit event."""
 
 _STEP_DONE = text("SELECT 1 FROM audit_events WHERE request_id = :id AND step = :step")
 
@@ -91,13 +92,13 @@ def step_statement(*parts: str, source: str = "found") -> TextClause:
     tables in `parts` still see the request as it was.
     """
     before = "".join(f", {part.strip()}\n" for part in parts)
-    return text(_FOUND + before + _CHANGED.format(source=source) + _SIDE_EFFECTS)
+    return text(_FOUND + before + _CHANGED.format(source=source) + SIDE_EFFECTS)
 
 
 PLAIN = step_statement()
 """A step that changes nothing but the request."""
 
-_ANNOUNCEMENT = text(_FOUND + _UNCHANGED + _SIDE_EFFECTS)
+_ANNOUNCEMENT = text(_FOUND + _UNCHANGED + SIDE_EFFECTS)
 
 
 async def advance(
@@ -121,9 +122,9 @@ async def advance(
     request is no longer as `before` says.
     """
     params = {
-        **_params(before, after, step, kind, actor, at, details),
+        **event_params(before, after, step, kind, actor, at, details),
         **_moving_columns(after),
-        **_outbox(after, notices, due_at or at),
+        **outbox_params(after, notices, due_at or at),
         **(extra or {}),
     }
     if not _allowed(before, after) or not await tx.value(statement, params):
@@ -146,11 +147,11 @@ async def announce(
 
     Nothing happens when the step is done already, or the request is no longer as `record` says.
     """
-    params = {**_params(record, record, step, kind, actor, at, details), **_outbox(record, notices, at)}
-    await tx.run(_ANNOUNCEMENT, params)
+    event = event_params(record, record, step, kind, actor, at, details)
+    await tx.run(_ANNOUNCEMENT, {**event, **outbox_params(record, notices, at)})
 
 
-def _params(
+def event_params(
     before: RequestRecord,
     after: RequestRecord,
     step: str,
@@ -159,6 +160,7 @@ def _params(
     at: datetime,
     details: Mapping[str, Any],
 ) -> dict[str, Any]:
+    """What a step's guards and its audit event need."""
     tenant, request_id = before.request.tenant, before.request.id
     return {
         "id": request_id,
@@ -196,7 +198,8 @@ def _moving_columns(record: RequestRecord) -> dict[str, Any]:
     }
 
 
-def _outbox(record: RequestRecord, notices: Sequence[Notice], due_at: datetime) -> dict[str, Any]:
+def outbox_params(record: RequestRecord, notices: Sequence[Notice], due_at: datetime) -> dict[str, Any]:
+    """What a step's messages need; `record` as it is after the step."""
     return {
         "due_at": due_at,
         "notices": json.dumps([notice.row() for notice in notices]),

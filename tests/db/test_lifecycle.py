@@ -101,7 +101,7 @@ async def test_steps_are_guarded_by_version(seeded):
         await comment(tx, record)
         with pytest.raises(TransitionRefused, match="read it again"):
             await approve(tx, record)
-        with pytest.raises(TransitionRefused, match="PENDING at version 3, not PENDING at version 2"):
+        with pytest.raises(TransitionRefused, match="PENDING at version 2, not PENDING at version 1"):
             await expire(tx, record)
 
 
