@@ -1,0 +1,54 @@
+"""Every point at which a worker is killed: around each question to Horizon and each commit."""
+
+
+def around(*steps: str) -> list[str]:
+    """The points before and after these steps, each step named `activity.what#which`."""
+    points = []
+    for step in steps:
+        activity, _, what = step.partition(".")
+        points += [f"{activity}.{moment}.{what}" for moment in ("before", "after")]
+    return points
+
+
+UNSENT = "submit.before.send#1"
+UNHEARD = "submit.after.send#1"
+
+RESENT = around(
+    "settle.send#1",
+    "settle.commit@send#1",  # notes the answer
+)
+
+PROOF = around(
+    "settle.commit@newest_ledger#1",  # reads every fee bump again, once the bound is past
+    "settle.account#1",
+    "settle.commit@account#1",  # keeps the proof
+)
+
+SUBMIT = around(
+    "submit.commit@opening#1",  # reserves the channel account
+    "submit.network_passphrase#1",
+    "submit.newest_ledger#1",
+    "submit.account#1",  # channel account, destination and issuer
+    "submit.account#2",
+    "submit.account#3",
+    "submit.commit@account#1",  # keeps the envelope
+    "submit.send#1",
+    "submit.transaction#1",
+    "submit.commit@transaction#1",  # keeps the outcome of what landed at once
+)
+
+DEARER = around(
+    "submit.commit@send#1",  # notes the answer: not taken for its fee
+    "submit.commit@send#2",  # keeps the fee bump
+    "submit.send#2",
+)
+
+WAITING = around(
+    "settle.commit@opening#1",  # reads what `submit`, perhaps of another worker, has stored
+    "settle.newest_ledger#1",
+)
+
+LANDED = around(
+    "settle.transaction#1",
+    "settle.commit@transaction#1",  # keeps the outcome
+)
