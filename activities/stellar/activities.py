@@ -33,14 +33,26 @@ FIRST_LOOKS_SECONDS = 12.0
 
 
 class StellarActivities:
-    """Holds what both activities share; `worker.py` builds one for the process."""
+    """Holds what both activities share; `worker.py` builds one for the process.
 
-    def __init__(self, database: Database, horizon: Horizon, wallet: Wallet, rules: SubmissionRules) -> None:
+    `first_looks_seconds` is how long `submit` waits for the ledger before it leaves that to `settle`.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        horizon: Horizon,
+        wallet: Wallet,
+        rules: SubmissionRules,
+        *,
+        first_looks_seconds: float = FIRST_LOOKS_SECONDS,
+    ) -> None:
         watch = LedgerWatch(horizon)
         sender = Sender(database, horizon, wallet, rules)
         handover = Handover()
         self._submitter = Submitter(database, horizon, wallet, rules, watch, sender, handover)
         self._settler = Settler(database, horizon, watch, sender, handover)
+        self._first_looks_seconds = first_looks_seconds
 
     @activity.defn(name=steps.SUBMIT)
     async def submit(self, step: SubmitStep) -> SubmitAnswer:
@@ -54,7 +66,7 @@ class StellarActivities:
                 answer = await self._submitter.submit(step.request_id)
                 if answer.status is not MintStatus.SUBMITTING:
                     return answer
-                result = await self._settler.settle(step.request_id, pulse, FIRST_LOOKS_SECONDS)
+                result = await self._settler.look_first(step.request_id, pulse, self._first_looks_seconds)
                 if result is None:
                     return answer
                 return answer.model_copy(update={"status": result.outcome.status, "result": result})
@@ -64,10 +76,7 @@ class StellarActivities:
         """Confirm, or prove that it never landed; heartbeats until the ledger has decided."""
         with _again_later():
             async with beating() as pulse:
-                result = await self._settler.settle(step.request_id, pulse)
-                if result is None:
-                    raise WorkerStopping("the ledger has not decided yet")
-                return result
+                return await self._settler.settle(step.request_id, pulse)
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -85,16 +84,34 @@ class Settler:
         self._sender = sender
         self._handover = handover
 
-    async def settle(
-        self, request_id: str, pulse: Pulse, patience: float = math.inf
-    ) -> SubmissionResult | None:
+    async def settle(self, request_id: str, pulse: Pulse) -> SubmissionResult:
         """Return how the submission ended, stored in the database with its proof.
 
-        Waits as long as the ledger needs: only ledger time ends it. None: not decided within `patience`
-        local seconds, which says nothing about the ledger. Raises Unavailable when Horizon or the
-        database is out of reach or the worker stops: again later, elsewhere.
+        Waits as long as the ledger needs: only ledger time ends it. Raises Unavailable when Horizon or
+        the database is out of reach or the worker stops: again later, elsewhere.
         """
-        until = time.monotonic() + patience
+        begun = await self._begin(request_id, pulse)
+        if isinstance(begun, SubmissionResult):
+            return begun
+        while (result := await self._step(begun)) is None:
+            await self._pause(begun)
+        return await self._conclude(begun, result)
+
+    async def look_first(self, request_id: str, pulse: Pulse, seconds: float) -> SubmissionResult | None:
+        """The same for so many local seconds only; None says nothing about the ledger, `settle` goes on."""
+        until = time.monotonic() + seconds
+        begun = await self._begin(request_id, pulse)
+        if isinstance(begun, SubmissionResult):
+            return begun
+        while time.monotonic() < until:
+            result = await self._step(begun)
+            if result is not None:
+                return await self._conclude(begun, result)
+            await self._pause(begun)
+        return None
+
+    async def _begin(self, request_id: str, pulse: Pulse) -> _Course | SubmissionResult:
+        """What is known of the submission, or how it has ended already; raises Refused if there is none."""
         just_sent = self._handover.take(request_id)
         sent = just_sent or Sent(await self._load(request_id), _NOT_KNOWN)
         if sent.record.result is not None:
@@ -105,11 +122,7 @@ class Settler:
         if just_sent is not None:
             # nothing can have closed since: looking at once would only cost a question
             await self._pause(course)
-        while (finding := await self._step(course)) is None:
-            if time.monotonic() > until:
-                return None
-            await self._pause(course)
-        return await self._conclude(course, finding)
+        return course
 
     async def _step(self, course: _Course) -> SubmissionResult | None:
         # the first look needs no fresh ledger: an older one only makes the second look come sooner

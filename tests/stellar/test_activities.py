@@ -134,16 +134,38 @@ async def test_settle_without_a_submission_is_refused(minting):
 async def test_settle_heartbeats_what_it_waits_for(minting, ledger):
     """The details are short: the step, the newest ledger, how often it has looked."""
     request = await minting.approved()
-    await ledger.fault("timeout_never_land", count=1)
     await minting.submit(request)
-    heartbeats = []
+    beats = asyncio.Queue()
     environment = ActivityEnvironment()
-    environment.on_heartbeat = heartbeats.append
+    environment.on_heartbeat = beats.put_nowait
+    settling = asyncio.create_task(
+        environment.run(minting.activities().settle, SubmitStep(request_id=request.id))
+    )
+    beat = await beats.get()
+    await ledger.close()
+    await settling
+    assert (beat["step"], set(beat)) == ("waiting for ledger", {"step", "newest", "looks"})
+    assert beat["newest"] == (await minting.record(request)).result.ledger - 1
+
+
+async def test_a_payment_that_lands_at_once_needs_one_activity(minting, ledger):
+    """`submit` looks for as long as a ledger or two take, and answers how it ended."""
+    request = await minting.approved()
     async with ledger.closing():
-        await environment.run(minting.activities().settle, SubmitStep(request_id=request.id))
-    assert {"looking", "waiting for ledger"} <= {beat["step"] for beat in heartbeats}
-    assert all(set(beat) == {"step", "newest", "looks"} for beat in heartbeats)
-    assert [beat["looks"] for beat in heartbeats] == sorted(beat["looks"] for beat in heartbeats)
+        answer = await minting.submit(request, minting.activities(first_looks=60))
+    record = await minting.record(request)
+    assert (answer.status, answer.result) == (MintStatus.CONFIRMED, record.result)
+    assert answer.hash == record.submission.hash
+    assert await minting.settle(request) == record.result
+
+
+async def test_a_payment_that_takes_longer_is_left_to_settle(minting, ledger):
+    """That the first looks found nothing says nothing: the request stays SUBMITTING."""
+    request = await minting.approved()
+    answer = await minting.submit(request, minting.activities(first_looks=0.2))
+    assert (answer.status, answer.result) == (MintStatus.SUBMITTING, None)
+    async with ledger.closing():
+        assert (await minting.settle(request)).outcome is Outcome.CONFIRMED
 
 
 async def test_a_stopping_worker_hands_over(minting, ledger):

@@ -12,7 +12,9 @@ MOST_STEPS = 150
 """More than any of these runs takes, so that the loops below end."""
 
 
-async def die_and_recover(minting: Minting, number: int, **rules) -> tuple[Life, Outcome]:
+async def die_and_recover(
+    minting: Minting, number: int, first_looks: float = 0.0, **rules
+) -> tuple[Life, Outcome]:
     """Let a worker die at its step `number`; another one brings the request to its end."""
     request = await minting.approved(f"dies-at-{number}")
     life = Life(number)
@@ -20,6 +22,7 @@ async def die_and_recover(minting: Minting, number: int, **rules) -> tuple[Life,
         horizon=MortalHorizon(minting.horizon, life),
         database=MortalDatabase(minting.database, life),
         rules=minting.ledger.rules(**rules),
+        first_looks=first_looks,
     )
     before = len(await minting.ledger.payments())
     try:
@@ -35,11 +38,11 @@ async def die_and_recover(minting: Minting, number: int, **rules) -> tuple[Life,
     return life, result.outcome
 
 
-async def die_everywhere(minting: Minting, **rules) -> tuple[list[str], set[Outcome]]:
+async def die_everywhere(minting: Minting, **options) -> tuple[list[str], set[Outcome]]:
     """Die once at each step until a worker survives; returns where they died and how requests ended."""
     deaths, outcomes = [], set()
     for number in range(MOST_STEPS):
-        life, outcome = await die_and_recover(minting, number, **rules)
+        life, outcome = await die_and_recover(minting, number, **options)
         outcomes.add(outcome)
         if not life.over:
             return deaths, outcomes
@@ -47,9 +50,10 @@ async def die_everywhere(minting: Minting, **rules) -> tuple[list[str], set[Outc
     raise AssertionError("no worker survived: the steps do not end")
 
 
-async def test_death_at_every_step_of_the_plain_path(minting):
+@pytest.mark.parametrize("first_looks", [0.0, 60.0])
+async def test_death_at_every_step_of_the_plain_path(minting, first_looks):
     """Wherever it dies, the next worker finds what is done and the holder is paid exactly once."""
-    deaths, outcomes = await die_everywhere(minting)
+    deaths, outcomes = await die_everywhere(minting, first_looks=first_looks)
     assert outcomes == {Outcome.CONFIRMED}
     assert deaths.count("before commit") >= 3
     assert {"before send", "after send", "before transaction", "after commit"} <= set(deaths)

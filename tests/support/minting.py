@@ -84,13 +84,18 @@ class Minting:
         horizon: Horizon | None = None,
         database: Database | None = None,
         rules: SubmissionRules | None = None,
+        first_looks: float = 0.0,
     ) -> StellarActivities:
-        """A worker's activities, with nothing remembered from another worker."""
+        """A worker's activities, with nothing remembered from another worker.
+
+        With `first_looks` seconds `submit` looks for the payment too; without, that is left to `settle`.
+        """
         return StellarActivities(
             database or self.database,
             horizon or self.horizon,
             self.ledger.wallet(),
             rules or self.ledger.rules(),
+            first_looks_seconds=first_looks,
         )
 
     def hurried(self) -> StellarActivities:
