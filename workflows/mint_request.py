@@ -330,7 +330,7 @@ class MintRequestWorkflow:
             step = DecideStep(
                 request_id=self._request.id,
                 tenant=self._request.tenant,
-                signed=signed[0] if len(signed) == 1 else None,
+                signed=_as_json_object(signed),
                 expected=expected,
                 closed=self._why_closed(),
                 at=now,
@@ -417,6 +417,14 @@ class MintRequestWorkflow:
         workflow.set_current_details(
             current_details(self._order, self._standing, due, self._run.expires_at, self._submission)
         )
+
+
+def _as_json_object(arguments: tuple[Any, ...]) -> dict[str, Any] | None:
+    """The one argument if it is a JSON object, as every envelope is.
+
+    Bytes and messages of other encodings can't be passed on, and would fail the workflow task for ever.
+    """
+    return arguments[0] if len(arguments) == 1 and isinstance(arguments[0], dict) else None
 
 
 def _cause(error: FailureError) -> ApplicationError:
