@@ -22,8 +22,7 @@ from typing import Any
 
 from temporalio import activity
 
-from activities.stellar import activities as stellar_activities
-from activities.stellar.activities import StellarActivities
+from activities.stellar.activities import FIRST_LOOKS_SECONDS, StellarActivities
 from activities.stellar.horizon import Horizon
 from activities.stellar.rules import SubmissionRules
 from activities.stellar.signers import build_wallet
@@ -107,7 +106,7 @@ class MortalDatabase:
         self._fate.step("after", what)
 
 
-async def serve(point: str, note: Path) -> None:
+async def serve(point: str, note: Path, first_looks_seconds: float) -> None:
     """The queues `mint` and `stellar`, as worker.py serves them, until the point is reached."""
     settings, fate = Settings(), Fate(point, note)
     client = await temporal.connect()
@@ -117,6 +116,7 @@ async def serve(point: str, note: Path) -> None:
         MortalHorizon(horizon, fate),
         build_wallet(settings),
         SubmissionRules.of(settings),
+        first_looks_seconds=first_looks_seconds,
     )
     async with mint_worker(client, database), stellar_worker(client, stellar):
         await asyncio.Event().wait()
@@ -130,9 +130,7 @@ def main(directory: Path) -> None:
         if child == 0:
             # what the SDK's core logs belongs nowhere near the answers
             os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-            if "hurried" in how:
-                stellar_activities.FIRST_LOOKS_SECONDS = 0.0
-            asyncio.run(serve(point, directory / name))
+            asyncio.run(serve(point, directory / name, 0.0 if how == ["hurried"] else FIRST_LOOKS_SECONDS))
         print(child, flush=True)
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 

@@ -6,16 +6,12 @@ import re
 import signal
 from datetime import datetime
 
-from temporalio.api.enums.v1 import TaskQueueType
-from temporalio.api.taskqueue.v1 import TaskQueue
-from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
-
 from domain.approvals import Verdict
 from domain.mint_request import MintStatus
-from domain.steps import MINT_QUEUE, SETTLE, STELLAR_QUEUE
+from domain.steps import SETTLE
 from starter.decisions import send_signal
 from tests.chaos import points
-from tests.chaos.processes import PATIENCE, Crew, DoomedWorker, Process, crew_of, kill
+from tests.chaos.processes import PATIENCE, Crew, DoomedWorker, crew_of, kill
 from tests.chaos.reckoning import reckon
 
 WINDOW = 3600
@@ -32,7 +28,7 @@ SHORT_WINDOW = 10
 """Seconds of ledger time that an envelope may well outlive when its worker dies."""
 
 LONGEST_LIFE = 1.0
-"""Seconds that a worker has at most, once it asks for work."""
+"""Seconds that a worker has at most, once it has begun."""
 
 
 async def approved(desk, **changes):
@@ -140,9 +136,8 @@ async def test_sigkill_at_any_moment_under_load(desk, tmp_path):
     async with crew_of(desk, tmp_path, SHORT_WINDOW) as crew:
         for _ in range(KILLS):
             worker = await crew.healthy()
-            for _ in range(REQUESTS // KILLS):
-                await approved(desk)
-            await until_polled(desk, worker)
+            batch = [await approved(desk) for _ in range(REQUESTS // KILLS)]
+            await desk.until(batch[0], lambda record: True)
             await asyncio.sleep(moments.uniform(0, LONGEST_LIFE))
             assert await kill(worker) == -signal.SIGKILL
         await crew.healthy()
@@ -151,30 +146,21 @@ async def test_sigkill_at_any_moment_under_load(desk, tmp_path):
 
 
 async def test_two_workers_serve_the_same_queues(desk, tmp_path):
-    """Two healthy processes at once: every request is paid exactly once."""
+    """Two healthy processes at once, each with a share of the work: every request is paid exactly once."""
     async with crew_of(desk, tmp_path, WINDOW) as crew:
-        for worker in [await crew.healthy() for _ in range(2)]:
-            await until_polled(desk, worker)
-        await asyncio.gather(*(approved(desk) for _ in range(REQUESTS)))
+        workers = {f"{(await crew.healthy()).pid}" for _ in range(2)}
+        seen = set()
+        async with asyncio.timeout(PATIENCE):
+            while len(desk.tickets) < REQUESTS or seen != workers:
+                batch = await asyncio.gather(*(approved(desk) for _ in range(REQUESTS // 2)))
+                seen.update(*[await submitted_by(ticket) for ticket in batch])
         ends = await reckon(desk)
-    assert ends == {MintStatus.CONFIRMED: REQUESTS}
+    assert ends == {MintStatus.CONFIRMED: len(desk.tickets)}
 
 
-async def until_polled(desk, worker: Process):
-    """Wait until the worker asks for work on both queues."""
-    kinds = {
-        MINT_QUEUE: TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
-        STELLAR_QUEUE: TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
-    }
-    async with asyncio.timeout(PATIENCE):
-        for queue, kind in kinds.items():
-            question = DescribeTaskQueueRequest(
-                namespace=desk.client.namespace, task_queue=TaskQueue(name=queue), task_queue_type=kind
-            )
-            while not await _polls(desk, worker, question):
-                await asyncio.sleep(0.05)
-
-
-async def _polls(desk, worker, question):
-    answer = await desk.client.workflow_service.describe_task_queue(question)
-    return any(poller.identity.startswith(f"{worker.pid}@") for poller in answer.pollers)
+async def submitted_by(ticket):
+    """Wait for the request's end; process ids of the workers that ran its activities."""
+    await ticket.handle.result()
+    history = await ticket.handle.fetch_history()
+    starts = [event.activity_task_started_event_attributes for event in history.events]
+    return {start.identity.partition("@")[0] for start in starts if start.identity}
