@@ -37,6 +37,9 @@ log = logging.getLogger("mintkeeper.worker")
 DRAIN = timedelta(seconds=20)
 """At SIGTERM running activities may finish for so long: one submit instead of two."""
 
+MAX_CACHED = 4000
+"""Waiting requests kept in memory, about 100 kB each; one beyond it is replayed when something happens."""
+
 _RUNNER = SandboxedWorkflowRunner(
     # the rules are deterministic by construction; importing them anew for each run costs 200 ms
     restrictions=SandboxRestrictions.default.with_passthrough_modules(
@@ -111,6 +114,7 @@ def mint_worker(client: Client, database: Database) -> Worker:
         ],
         workflow_runner=_RUNNER,
         interceptors=[ErrorBoundary()],
+        max_cached_workflows=MAX_CACHED,
         graceful_shutdown_timeout=DRAIN,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import ValidationError
@@ -64,10 +65,13 @@ class DecisionActivities:
             decision, signer = await _verify(tx, step.tenant, envelope)
             earlier = await decisions.outcome_of_step(tx, step.request_id, f"decision:{decision.decision_id}")
             if earlier is not None:
+                _check_repeated(decision, earlier)
                 return _answer(record, decision, earlier=True)
             if step.closed is not None:
                 raise DecisionRefused(_CLOSED[step.closed].format(status=record.status), step.closed)
-            judge(decision, frozenset(step.expected), record, signer, step.at)
+            # an outage may have held this up since `at`: too late is too late when it is written
+            now = max(step.at, datetime.now(UTC))
+            judge(decision, frozenset(step.expected), _as_due(record, step), signer, now)
             record = await _record(tx, record, decision, signer, envelope, step)
             return _answer(record, decision)
 
@@ -96,6 +100,22 @@ class DecisionActivities:
             missing_tier=record.missing.missing_tier,
         )
         return DecideAnswer(outcome=outcome, standing=Standing.of(record))
+
+
+def _check_repeated(decision: Decision, earlier: dict[str, Any]) -> None:
+    """Refuse another person's or another verdict under an id that is taken: it never took effect."""
+    stored = Decision.parse(dsse.unverified_payload(SignedDecision.model_validate(earlier["envelope"])))
+    if (stored.approver, stored.verdict) != (decision.approver, decision.verdict):
+        raise DecisionRefused(
+            f"decision {decision.decision_id} is another one: sign anew, with a new id",
+            RefusalReason.ALREADY_DECIDED,
+        )
+
+
+def _as_due(record: RequestRecord, step: DecideStep) -> RequestRecord:
+    """The record without the tiers of a stage that is not due yet."""
+    due = tuple(tier for tier in record.granted_tiers if tier not in step.withheld_tiers)
+    return record.model_copy(update={"granted_tiers": due})
 
 
 def _read_envelope(signed: Any) -> SignedDecision:

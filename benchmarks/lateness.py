@@ -12,12 +12,13 @@ from sqlalchemy import text
 
 from benchmarks.desk import Desk, at_once
 from db.writes import publication
-from domain.escalation import EscalationPolicy, Grants, Notify, Stage
+from domain.escalation import LONGEST_LEAD, EscalationPolicy, Grants, Notify, Stage
 from domain.steps import MintOrder
 
 IN_FLIGHT = 50
-GATHERING = timedelta(seconds=45)
-"""Time to submit all requests before the first reminder is due."""
+REMINDER = timedelta(hours=4)
+GATHERING = timedelta(seconds=75)
+"""Time to submit all requests before their reminders are due; they were created 4 h before that."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,10 @@ class Lateness:
 async def measure(desk: Desk, count: int) -> dict[str, object]:
     """Let `count` reminders fall due at the same instant; each is one Slack message."""
     policy = await _publish(desk)
-    start = datetime.now(UTC)
-    orders = await desk.orders(count, policy, created_at=start)
+    due = datetime.now(UTC) + GATHERING
+    orders = await desk.orders(count, policy, created_at=due - REMINDER)
     await at_once([functools.partial(_submit, desk, order) for order in orders], IN_FLIGHT)
-    if datetime.now(UTC) > start + GATHERING:
+    if datetime.now(UTC) > due - LONGEST_LEAD:
         raise RuntimeError("submitting took longer than the gathering time: raise GATHERING")
     late = await _accepted(desk, [order.request.id for order in orders])
     late.sort()
@@ -51,7 +52,6 @@ async def measure(desk: Desk, count: int) -> dict[str, object]:
 
 
 async def _publish(desk: Desk) -> EscalationPolicy:
-    seconds = int(GATHERING.total_seconds())
     policy = EscalationPolicy(
         id=f"bench-{datetime.now(UTC).timestamp():.0f}",
         tenant=desk.stack.demo.tenant,
@@ -59,14 +59,14 @@ async def _publish(desk: Desk) -> EscalationPolicy:
         stages=[
             Stage(delay_seconds=0, channels=["in-app"]),
             Stage(
-                delay_seconds=seconds,
+                delay_seconds=int(REMINDER.total_seconds()),
                 channels=["slack-mint"],
                 notify=Notify(tier=1, also_tier=2),
                 grants=Grants(tier=2),
                 template="reminder",
             ),
         ],
-        auto_close_minutes=60,
+        auto_close_minutes=24 * 60,
     )
     async with desk.database.transaction() as tx:
         await publication.publish_policy(tx, policy=policy, actor="bench", at=datetime.now(UTC))

@@ -107,9 +107,15 @@ class Due(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     at: datetime
+    ready_at: datetime
+    """When to begin: a little before `at`, so that the messages are written when they are due."""
     stage: int | None
     name: str
     """`reminder due`, `escalation to tier 2`, `expiry`: the timer's summary in the Temporal Web UI."""
+
+
+LONGEST_LEAD = timedelta(seconds=15)
+"""A stage begins a thousandth of its delay before it is due, and never more than this."""
 
 
 class EscalationRun:
@@ -141,10 +147,12 @@ class EscalationRun:
         """The next stage or, when none is left or it would come too late, the expiry."""
         if self.next_stage < len(self._policy.stages):
             stage = self._policy.stages[self.next_stage]
-            at = self._last_activity + timedelta(seconds=stage.delay_seconds) / self._scale
+            delay = timedelta(seconds=stage.delay_seconds) / self._scale
+            at = self._last_activity + delay
             if at < self.expires_at:
-                return Due(at=at, stage=self.next_stage, name=stage_name(stage))
-        return Due(at=self.expires_at, stage=None, name="expiry")
+                ready_at = at - min(delay / 1000, LONGEST_LEAD)
+                return Due(at=at, ready_at=ready_at, stage=self.next_stage, name=stage_name(stage))
+        return Due(at=self.expires_at, ready_at=self.expires_at, stage=None, name="expiry")
 
 
 def stage_name(stage: Stage) -> str:

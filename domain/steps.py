@@ -61,11 +61,20 @@ class Standing(BaseModel):
     assignee: str | None = None
     last_activity_at: AwareDatetime
     reason: str = ""
+    hash: str = ""
+    """Of the stored submission, if there is one."""
+    ledger: int | None = None
+    """In which the payment was found, if it was."""
 
     @classmethod
     def of(cls, record: RequestRecord) -> Standing:
         """Cut a record down to what the workflow needs."""
-        return cls.model_validate(record.model_dump(include=set(cls.model_fields)))
+        shared = record.model_dump(include=set(cls.model_fields))
+        return cls(
+            **shared,
+            hash=record.submission.hash if record.submission else "",
+            ledger=record.result.ledger if record.result else None,
+        )
 
 
 class OpenStep(BaseModel):
@@ -90,6 +99,8 @@ class DecideStep(BaseModel):
     """As it came, in whatever shape: a `SignedDecision` if the sender was honest."""
     expected: tuple[Verdict, ...]
     """What the message's name allows: an approval must not travel as a cancel."""
+    withheld_tiers: tuple[int, ...] = ()
+    """Tiers of a stage that was begun ahead of its due time: they may not decide before it."""
     closed: RefusalReason | None = None
     """Set when the workflow itself refuses (over, or too late): then it is only recorded."""
     at: AwareDatetime

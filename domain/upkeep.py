@@ -38,13 +38,15 @@ class AuditReport(BaseModel):
 def lateness(record: RequestRecord, now: datetime) -> str | None:
     """Name what should have happened to an open request by now, or None.
 
-    PENDING: its next stage or expiry. SUBMITTING: an outcome after the envelope's time bound.
+    PENDING: its next stage or expiry. APPROVED: an envelope. SUBMITTING: an outcome after its time bound.
     """
     if record.status is MintStatus.PENDING:
         run = EscalationRun(record.policy, record.created_at, record.sla_scale, record.next_stage)
         run.touch(record.last_activity_at)
         due = run.due_next()
         return due.name if now > due.at + GRACE else None
+    if record.status is MintStatus.APPROVED and record.decided_at is not None:
+        return "submission" if now > record.decided_at + GRACE else None
     if record.status is MintStatus.SUBMITTING and record.submission is not None:
         past_bound = now.timestamp() > record.submission.max_time + GRACE.total_seconds()
         return "outcome of the submission" if past_bound else None

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -42,6 +41,7 @@ with workflow.unsafe.imports_passed_through():
         SubmitStep,
     )
     from domain.submission import SubmissionResult
+    from workflows.handling import Turn, as_json_object, cause_of
     from workflows.visibility import current_details, status_attributes
 
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -70,12 +70,16 @@ class MintRequestWorkflow:
         # handlers may run before the first line of `run`, so all state is born here
         self._order = order
         self._request = order.request
-        self._created_at = order.created_at or workflow.info().workflow_start_time
-        self._run = EscalationRun(order.policy, self._created_at, order.sla_scale)
+        started_at = workflow.info().workflow_start_time
+        # a birth in the future would put the deadline off for as long as its author likes
+        self._created_at = min(order.created_at or started_at, started_at)
+        self._run = EscalationRun(order.policy, self._created_at, max(order.sla_scale, 1))
         self._standing = Standing(status=MintStatus.PENDING, last_activity_at=self._created_at)
         self._shown = self._standing
         self._submission: SubmitAnswer | None = None
         self._result: SubmissionResult | None = None
+        self._ahead: set[int] = set()
+        self._ahead_until = self._created_at
         self._opened = False
         self._turn = asyncio.Lock()
 
@@ -121,7 +125,7 @@ class MintRequestWorkflow:
         """Wait for a decision; meanwhile time runs the stages and, at last, the expiry."""
         while self._standing.status is MintStatus.PENDING:
             due = self._run.due_next()
-            left = due.at - workflow.now()
+            left = due.ready_at - workflow.now()
             if left > timedelta(0):
                 self._describe(due)
                 try:
@@ -149,6 +153,9 @@ class MintRequestWorkflow:
                 return
             stage = StageStep(request_id=self._request.id, stage=due.stage, due_at=due.at, at=workflow.now())
             standing = await self._write(steps.RUN_STAGE, stage, Standing, due.name)
+            # begun a little early, so that the messages go out in time; its tier has to wait for the time
+            self._ahead = set(standing.granted_tiers) - set(self._standing.granted_tiers)
+            self._ahead_until = due.at
             # more than one stage has run when nobody was reachable in the first
             self._run.next_stage = standing.next_stage
             self._take(standing)
@@ -209,8 +216,8 @@ class MintRequestWorkflow:
             id=self._request.id,
             status=self._standing.status,
             reason=self._standing.reason,
-            hash=self._submission.hash if self._submission else "",
-            ledger=self._result.ledger if self._result else None,
+            hash=self._submission.hash if self._submission else self._standing.hash,
+            ledger=self._result.ledger if self._result else self._standing.ledger,
         )
 
     # ---- messages
@@ -290,7 +297,7 @@ class MintRequestWorkflow:
             try:
                 self._take(await self._write(steps.COMMENT, step, Standing))
             except FailureError as error:
-                workflow.logger.warning("refused a comment: %s", _cause(error))
+                workflow.logger.warning("refused a comment: %s", cause_of(error))
                 return
             self._run.touch(step.at)
 
@@ -309,9 +316,7 @@ class MintRequestWorkflow:
             approvals=self._standing.approvals,
             missing_approvals=missing.missing if pending else 0,
             missing_tier=missing.missing_tier if pending else None,
-            eligible_tiers=tuple(self._order.rule.eligible_tiers(self._standing.granted_tiers))
-            if pending
-            else (),
+            eligible_tiers=self._eligible_tiers() if pending else (),
             escalation_level=self._standing.escalation_level,
             assignee=self._standing.assignee,
             created_at=self._created_at,
@@ -330,8 +335,9 @@ class MintRequestWorkflow:
             step = DecideStep(
                 request_id=self._request.id,
                 tenant=self._request.tenant,
-                signed=_as_json_object(signed),
+                signed=as_json_object(signed),
                 expected=expected,
+                withheld_tiers=self._withheld(),
                 closed=self._why_closed(),
                 at=now,
             )
@@ -339,12 +345,20 @@ class MintRequestWorkflow:
                 answer = await self._write(steps.DECIDE, step, DecideAnswer)
             except FailureError as error:
                 # a failure that leaves a signal handler would fail the whole workflow
-                workflow.logger.error("a decision could not be processed: %s", _cause(error))
-                return self._refused(_cause(error).message)
+                workflow.logger.error("a decision could not be processed: %s", cause_of(error))
+                return self._refused(cause_of(error).message)
             if answer.outcome.accepted:
                 self._run.touch(now)
             self._take(answer.standing)
             return answer.outcome
+
+    def _withheld(self) -> tuple[int, ...]:
+        """Tiers whose stage was begun but is not due yet."""
+        return tuple(sorted(self._ahead)) if workflow.now() < self._ahead_until else ()
+
+    def _eligible_tiers(self) -> tuple[int, ...]:
+        granted = set(self._standing.granted_tiers) - set(self._withheld())
+        return tuple(self._order.rule.eligible_tiers(granted))
 
     def _why_closed(self) -> RefusalReason | None:
         """Why no decision can take effect now, if so."""
@@ -372,13 +386,13 @@ class MintRequestWorkflow:
             try:
                 standing = await self._write(steps.ASSIGN, step, Standing)
             except FailureError as error:
-                raise _cause(error) from error
+                raise cause_of(error) from error
             self._run.touch(step.at)
             self._take(standing)
             return standing
 
-    def _in_turn(self) -> _Turn:
-        return _Turn(self._turn, lambda: self._opened)
+    def _in_turn(self) -> Turn:
+        return Turn(self._turn, lambda: self._opened)
 
     # ---- plumbing
 
@@ -417,34 +431,3 @@ class MintRequestWorkflow:
         workflow.set_current_details(
             current_details(self._order, self._standing, due, self._run.expires_at, self._submission)
         )
-
-
-def _as_json_object(arguments: tuple[Any, ...]) -> dict[str, Any] | None:
-    """The one argument if it is a JSON object, as every envelope is.
-
-    Bytes and messages of other encodings can't be passed on, and would fail the workflow task for ever.
-    """
-    return arguments[0] if len(arguments) == 1 and isinstance(arguments[0], dict) else None
-
-
-def _cause(error: FailureError) -> ApplicationError:
-    """What the activity said, without Temporal's wrapping; a local activity's failure comes bare."""
-    cause = error.cause if isinstance(error.cause, ApplicationError) else error
-    if isinstance(cause, ApplicationError):
-        return ApplicationError(cause.message, type=cause.type)
-    return ApplicationError(str(error), type="internal")
-
-
-class _Turn:
-    """One message at a time, and none before the request is written."""
-
-    def __init__(self, lock: asyncio.Lock, opened: Callable[[], bool]) -> None:
-        self._lock = lock
-        self._opened = opened
-
-    async def __aenter__(self) -> None:
-        await workflow.wait_condition(self._opened)
-        await self._lock.acquire()
-
-    async def __aexit__(self, *_: object) -> None:
-        self._lock.release()

@@ -56,7 +56,7 @@ SIDE_EFFECTS = """
     SELECT n.id, :tenant, changed.id, n.kind, n.stage, n.channel, n.channel_kind, n.target, n.recipient,
         n.time_zone, CAST(:facts AS jsonb), CASE WHEN n.inbox IS NULL THEN 'pending' ELSE 'accepted' END,
         0, :max_attempts, :backoff_seconds, :due_at,
-        CASE WHEN n.inbox IS NULL THEN CAST(:at AS timestamptz) END,
+        CASE WHEN n.inbox IS NULL THEN greatest(CAST(:at AS timestamptz), :due_at) END,
         CASE WHEN n.inbox IS NOT NULL THEN CAST(:at AS timestamptz) END, '', '', ''
     FROM changed, jsonb_to_recordset(CAST(:notices AS jsonb)) AS n (id varchar, kind varchar,
         stage integer, channel varchar, channel_kind varchar, target varchar, recipient varchar,

@@ -31,6 +31,17 @@ def test_the_default_policy_reminds_at_4_escalates_at_12_and_expires_at_24_hours
     ]
 
 
+def test_a_stage_begins_a_thousandth_of_its_delay_early_and_at_most_15_seconds():
+    """So that a thousand reminders due in one second go out in time; the expiry has no lead."""
+    run = EscalationRun(POLICY, START, next_stage=1)
+    assert run.due_next().at - run.due_next().ready_at == timedelta(seconds=14.4)
+    run.next_stage = 2
+    assert run.due_next().at - run.due_next().ready_at == timedelta(seconds=15)
+    run.next_stage = 3
+    assert run.due_next().ready_at == run.due_next().at == run.expires_at
+    assert EscalationRun(POLICY, START).due_next().ready_at == START
+
+
 def test_scale_divides_every_delay():
     """For demonstrations, 1440 turns days into minutes."""
     assert dues(EscalationRun(POLICY, START, scale=1440))[1:] == [

@@ -3,6 +3,8 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
+from sqlalchemy import text
+
 from domain.approvals import Verdict
 from domain.mint_request import MintStatus
 
@@ -48,6 +50,24 @@ async def test_tier_2_may_decide_only_after_the_reminder(skipping_desk):
         late = await desk.decide(ticket, "carol")
         assert late.accepted
         assert (await desk.record(ticket)).status is MintStatus.APPROVED
+
+
+async def test_a_stage_that_was_begun_early_gives_no_authority_before_its_time(desk):
+    """The reminder is written seconds ahead, to be sent in time; tier 2 still waits for the 4 h."""
+    due = datetime.now(UTC) + timedelta(seconds=10)
+    async with desk.worker():
+        ticket = await desk.submit(created_at=due - 4 * HOUR)
+        await desk.until(ticket, lambda record: record.next_stage == 2)
+        early = await desk.decide(ticket, "carol")
+        assert (early.accepted, early.reason) == (False, "tier_not_eligible")
+        assert (await desk.view(ticket)).eligible_tiers == (1,)
+        async with desk.seeded.database.transaction() as tx:
+            rows = await tx.execute(
+                text("SELECT next_attempt_at FROM deliveries WHERE kind = 'reminder' AND state = 'pending'")
+            )
+            assert {row.next_attempt_at for row in rows} == {due}
+        await asyncio.sleep((due - datetime.now(UTC)).total_seconds())
+        assert (await desk.decide(ticket, "carol")).accepted
 
 
 async def test_an_approval_sent_in_time_but_read_after_the_deadline_never_mints(desk):
