@@ -8,7 +8,8 @@ from db import reads
 from db.session import Database
 from db.writes import requests
 from domain import steps
-from domain.mint_request import MintStatus
+from domain.errors import Refused
+from domain.mint_request import MintStatus, workflow_id
 from domain.steps import AssignStep, CommentStep, ExpireStep, OpenStep, StageStep, Standing
 
 
@@ -25,6 +26,8 @@ class RequestActivities:
         Raises NotFound, Refused or IdempotencyConflict when its terms are not the published ones.
         """
         order = step.order
+        if activity.info().workflow_id != workflow_id(order.request.id):
+            raise Refused(f"only the workflow {workflow_id(order.request.id)} may open {order.request.id}")
         async with self._database.transaction() as tx:
             record = await requests.open_request(
                 tx,
@@ -40,12 +43,16 @@ class RequestActivities:
 
     @activity.defn(name=steps.RUN_STAGE)
     async def run_stage(self, step: StageStep) -> Standing:
-        """Record a stage, grant its tier, write its deliveries."""
+        """Record a stage, grant its tier, write its deliveries; nothing once the request has left PENDING.
+
+        A decision whose answer was lost with its worker may stand in the database already.
+        """
         async with self._database.transaction() as tx:
             record = await reads.lock_request(tx, step.request_id)
-            record = await requests.run_stage(
-                tx, record=record, stage=step.stage, due_at=step.due_at, at=step.at
-            )
+            if record.status is MintStatus.PENDING:
+                record = await requests.run_stage(
+                    tx, record=record, stage=step.stage, due_at=step.due_at, at=step.at
+                )
         return Standing.of(record)
 
     @activity.defn(name=steps.EXPIRE)

@@ -41,16 +41,22 @@ class UpkeepActivities:
         for record in records:
             activity.heartbeat(record.request.id)
             if await self._workflows.state(record.request.id) is not WorkflowState.RUNNING:
-                await self._restart(record)
-                restarted.append(record.request.id)
+                if await self._restart(record):
+                    restarted.append(record.request.id)
             elif missed := lateness(record, datetime.now(UTC)):
                 await self._report(record, "audit.late", f"{missed} is overdue and nothing happened")
                 late.append(record.request.id)
         return AuditReport(checked=len(records), restarted=tuple(restarted), late=tuple(late))
 
-    async def _restart(self, record: RequestRecord) -> None:
-        await self._workflows.restart(record)
-        await self._report(record, "audit.restarted", "its workflow was gone and has been started again")
+    async def _restart(self, record: RequestRecord) -> bool:
+        """Start it again, unless it has come to its end since the list was read."""
+        async with self._database.transaction() as tx:
+            now = await reads.request(tx, record.request.id)
+        if now is None or now.ended_at is not None:
+            return False
+        await self._workflows.restart(now)
+        await self._report(now, "audit.restarted", "its workflow was gone and has been started again")
+        return True
 
     async def _report(self, record: RequestRecord, kind: str, message: str) -> None:
         """Write an audit event and alert the leads, once per version of the request."""

@@ -38,6 +38,7 @@ SELECT coalesce(sum(amount), 0) FROM mint_requests
 WHERE tenant = :tenant AND asset_code = :code AND asset_issuer = :issuer AND decided_at > :since
     AND status IN ('APPROVED', 'SUBMITTING', 'CONFIRMED', 'ANOMALY')
 """)
+_TAKEN_ELSEWHERE = text("SELECT 1 FROM approvals WHERE decision_id = :decision_id AND request_id <> :id")
 _REQUEST_LOCK = text("SELECT 1 FROM mint_requests WHERE id = :id FOR UPDATE")
 _STEP_BODY = text("SELECT body FROM audit_events WHERE request_id = :id AND step = :step")
 
@@ -56,6 +57,12 @@ async def record_approval(
     `envelope` is the signed DSSE envelope, kept for auditors. Raises DecisionRefused (daily cap).
     """
     step = f"decision:{approval.decision_id}"
+    taken = {"decision_id": approval.decision_id, "id": record.request.id}
+    if await tx.value(_TAKEN_ELSEWHERE, taken) is not None:
+        raise DecisionRefused(
+            f"decision {approval.decision_id} approved another request: sign anew, with a new id",
+            RefusalReason.ALREADY_DECIDED,
+        )
     if satisfied and record.rule.daily_cap_stroops and not await step_done(tx, record.request.id, step):
         await _check_daily_cap(tx, record, record.rule.daily_cap_stroops, at)
     with_it = record.model_copy(update={"approvals": (*record.approvals, approval), "last_activity_at": at})

@@ -18,6 +18,7 @@ from domain.errors import IdempotencyConflict, InvalidInput, NotFound, Refused
 from domain.escalation import EscalationPolicy
 from domain.mint_request import RESUBMITTABLE, MintRequest, MintStatus
 from domain.records import RequestRecord
+from domain.strkey import check_destination
 
 _TERMS_SQL = """
 SELECT (SELECT digest FROM mint_requests WHERE id = :id) AS digest,
@@ -84,6 +85,7 @@ def check_same_content(request: MintRequest, stored_digest: str) -> None:
 def check_terms(request: MintRequest, policy: EscalationPolicy, rule: ApprovalRule, terms: Any) -> None:
     """Raise NotFound, InvalidInput or Refused unless request, policy and rule are the published ones."""
     _check_named(request, terms)
+    check_destination(request.destination, request.asset.issuer)
     if terms.policy is None or parse_policy(terms.policy) != policy:
         raise Refused(f"tenant {request.tenant} never published this escalation policy ({policy.id})")
     published = [ApprovalRule(**row) for row in terms.rules]

@@ -16,7 +16,7 @@ from db.writes.routing import Routing, routing
 from db.writes.stages import pass_unrouted, plan_stage, run_stage
 from db.writes.steps import advance, announce, step_statement
 from domain.approvals import ApprovalRule
-from domain.errors import InvalidInput, NotFound, Refused
+from domain.errors import IdempotencyConflict, InvalidInput, NotFound, Refused
 from domain.escalation import EscalationPolicy
 from domain.mint_request import TERMINAL, MintRequest, MintStatus
 from domain.records import RequestRecord
@@ -38,6 +38,7 @@ _COMMENT = step_statement(
     SELECT :comment_id, request_id, :actor, :comment_text, :at FROM found RETURNING request_id)""",
     source="said",
 )
+_COMMENT_ELSEWHERE = text("SELECT 1 FROM comments WHERE id = :comment_id AND request_id <> :id")
 _ACTIVE_USER = text("SELECT active FROM users WHERE tenant = :tenant AND name = :name")
 
 
@@ -55,7 +56,7 @@ async def open_request(
     """Step `open`: write the request as PENDING, and run its first stage if that has no delay.
 
     A request that exists with the same content is returned as it stands. Raises IdempotencyConflict
-    for other content, NotFound or InvalidInput for names that are unknown or not active, Refused for
+    for other content or terms, NotFound or InvalidInput for names that are unknown or not active, Refused for
     a policy or rule that the tenant has not published, or a re-submission that is not allowed.
     """
     terms = await read_terms(tx, request, policy)
@@ -79,6 +80,9 @@ async def open_request(
     if existing is None:
         raise NotFound(f"there is no mint request {request.id}")
     check_same_content(request, existing.request.digest())
+    pinned = (existing.policy, existing.rule, existing.sla_scale, existing.created_at)
+    if pinned != (policy, rule, sla_scale, created_at):
+        raise IdempotencyConflict(f"{request.id} was opened with another policy, rule, scale or age")
     return existing
 
 
@@ -152,8 +156,8 @@ async def set_assignee(
     """Claim, assign or release (None). Raises Refused when somebody else holds it, NotFound, InvalidInput."""
     if only_if_unassigned and record.assignee not in (None, assignee):
         raise Refused(f"{record.assignee} works on {record.request.id} already")
-    if assignee is not None:
-        await _require_active_user(tx, record.request.tenant, assignee)
+    for name in {actor, assignee or actor}:
+        await _require_active_user(tx, record.request.tenant, name)
     return await advance(
         tx,
         before=record,
@@ -173,6 +177,8 @@ async def add_comment(
     if not check_text(text).strip():
         raise InvalidInput("a comment needs some text", "text")
     await _require_active_user(tx, record.request.tenant, author)
+    if await tx.value(_COMMENT_ELSEWHERE, {"comment_id": comment_id, "id": record.request.id}) is not None:
+        raise Refused(f"comment {comment_id} belongs to another request")
     return await advance(
         tx,
         before=record,
