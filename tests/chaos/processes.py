@@ -14,7 +14,7 @@ from settings import TESTNET_PASSPHRASE
 from tests.support.desk import Desk
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds after which a test gives up; never an expectation about speed."""
 
 PIPE, Process = asyncio.subprocess.PIPE, asyncio.subprocess.Process
