@@ -19,7 +19,7 @@ Key = TypeVar("Key")
 
 log = logging.getLogger("mintkeeper.relay")
 
-GATHERING_SECONDS = 0.02
+GATHERING_SECONDS = 0.1
 """Results that arrive within so long share a transaction."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0

@@ -44,7 +44,7 @@ MOST_IN_FLIGHT = 300
 LONGEST_NAP = 3.0
 """Seconds after which the loop looks by itself, should the announcement of new rows get lost."""
 
-SHORTEST_NAP = 0.02
+SHORTEST_NAP = 0.1
 """Seconds between two looks: announcements come singly, rows are best claimed together."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0

@@ -19,9 +19,10 @@ WITH exhausted AS (
         FOR UPDATE SKIP LOCKED)
     RETURNING id, attempt
 ), due AS (
+    -- those who can decide come before the leads who only have to know
     SELECT id, attempt FROM deliveries
     WHERE next_attempt_at <= :now OR (lease_until <= :now AND attempt < max_attempts)
-    ORDER BY coalesce(next_attempt_at, lease_until), channel COLLATE "C", id
+    ORDER BY kind = 'stalled', coalesce(next_attempt_at, lease_until), channel COLLATE "C", id
     LIMIT :limit FOR UPDATE SKIP LOCKED
 ), lost AS (
     UPDATE delivery_attempts SET outcome = 'ambiguous', detail = 'no answer before the lease ended'
