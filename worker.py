@@ -126,6 +126,8 @@ def stellar_worker(client: Client, stellar: StellarActivities) -> Worker:
         task_queue=steps.STELLAR_QUEUE,
         activities=[stellar.submit, stellar.settle],
         interceptors=[ErrorBoundary()],
+        # the default would send a heartbeat every 8 s only, close to the 10 s after which one is missed
+        max_heartbeat_throttle_interval=timedelta(seconds=3),
         graceful_shutdown_timeout=DRAIN,
     )
 

@@ -100,12 +100,14 @@ class Submitter:
         async with reachable(self._client):
             handle = await start_request(self._client, order, keyed=keyed)
             limit = OPEN_SECONDS if await worker_polls(self._client) else 0.0
-            opened = await until_opened(handle, lambda: self._written(request.id), limit)
+            opened = await until_opened(handle, lambda: self._written(request), limit)
         return Receipt(request, MintStatus.PENDING, opened)
 
-    async def _written(self, request_id: str) -> bool:
+    async def _written(self, request: MintRequest) -> bool:
+        """Tell whether it is written; raises IdempotencyConflict when something else took its id."""
         async with self._database.transaction() as tx:
-            return await reads.request(tx, request_id) is not None
+            found = await reads.request(tx, request.id)
+        return found is not None and _same(found, request).opened
 
 
 def _same(found: RequestRecord, request: MintRequest) -> Receipt:

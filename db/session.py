@@ -22,6 +22,9 @@ _PING = text("SELECT 1")
 _LOST = ("08", "57P")
 """SQLSTATE classes that mean: no usable connection (refused, broken, shutting down)."""
 
+_PASSING = ("40", "53", "55P03", "57014", "58", "25006")
+"""Deadlock, no resources, lock or statement time-out, disk, read-only after a failover: later it may work."""
+
 
 def driver_url(url: str) -> URL:
     """Read a PostgreSQL URL in any spelling, unix sockets included, for the one driver we use.
@@ -59,6 +62,12 @@ def is_connection_lost(error: DBAPIError) -> bool:
     return origin.sqlstate is None or origin.sqlstate.startswith(_LOST)
 
 
+def may_pass(error: DBAPIError) -> bool:
+    """Tell a statement that can work later from one that PostgreSQL refuses for good."""
+    state = error.orig.sqlstate if isinstance(error.orig, psycopg.Error) else None
+    return is_connection_lost(error) or (state is not None and state.startswith(_PASSING))
+
+
 class Database:
     """A pool of connections. It belongs to the event loop that first uses it: build one per loop."""
 
@@ -86,7 +95,7 @@ class Database:
                         await tx.discard()
                     raise
         except DBAPIError as error:
-            if is_connection_lost(error):
+            if may_pass(error):
                 raise unavailable(self.url, error) from error
             raise
         except (PoolTimeout, OSError) as error:

@@ -43,7 +43,7 @@ class Stage(BaseModel):
 
     model_config = _camel
 
-    delay_seconds: Annotated[int, Field(ge=0)]
+    delay_seconds: Annotated[int, Field(ge=0, le=366 * 86_400)]
     channels: list[str]
     notify: Notify = Notify()
     grants: Grants | None = None
@@ -68,7 +68,7 @@ class EscalationPolicy(BaseModel):
     tenant: Annotated[str, Field(min_length=1)]
     name: Annotated[str, Field(min_length=1, max_length=100)]
     stages: Annotated[list[Stage], Field(min_length=1, max_length=20)]
-    auto_close_minutes: Annotated[int, Field(ge=1)]
+    auto_close_minutes: Annotated[int, Field(ge=1, le=366 * 1440)]
     retry: Retry = Retry()
     throttle_window_seconds: Annotated[int, Field(ge=0)] = 1800
     clock: Literal["created", "inactivity"] = "created"

@@ -55,7 +55,7 @@ def _judge_cancel(record: RequestRecord, signer: Signer) -> None:
 
 
 def _judge_approver(decision: Decision, record: RequestRecord, signer: Signer) -> None:
-    if signer.name == record.request.requester:
+    if _same_person(signer, record):
         raise _refuse(
             "four eyes: the requester can't decide on their own request", RefusalReason.SELF_APPROVAL
         )
@@ -78,10 +78,15 @@ def _judge_resolution(decision: Decision, record: RequestRecord, signer: Signer)
         raise _refuse("only a request in ANOMALY can be resolved by hand", RefusalReason.NOT_OPEN)
     if "admin" not in signer.roles:
         raise _refuse("only an admin may resolve an anomaly", RefusalReason.NOT_ENTITLED)
-    if signer.name == record.request.requester:
+    if _same_person(signer, record):
         raise _refuse("four eyes: the requester can't resolve their own request", RefusalReason.SELF_APPROVAL)
     if not decision.reason.strip():
         raise _refuse("resolving an anomaly needs a reason", RefusalReason.REASON_MISSING)
+
+
+def _same_person(signer: Signer, record: RequestRecord) -> bool:
+    """Names that differ in case only are no second pair of eyes."""
+    return signer.name.casefold() == record.request.requester.casefold()
 
 
 def _refuse(message: str, reason: RefusalReason) -> DecisionRefused:

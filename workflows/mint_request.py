@@ -152,7 +152,13 @@ class MintRequestWorkflow:
                 self._take(await self._write(steps.EXPIRE, expire, Standing, due.name))
                 return
             stage = StageStep(request_id=self._request.id, stage=due.stage, due_at=due.at, at=workflow.now())
-            standing = await self._write(steps.RUN_STAGE, stage, Standing, due.name)
+            try:
+                standing = await self._write(steps.RUN_STAGE, stage, Standing, due.name)
+            except FailureError as error:
+                # a stage that can't be run must not keep the request from the next one, or from expiring
+                workflow.logger.error("stage %d was left out: %s", due.stage, cause_of(error))
+                self._run.next_stage = due.stage + 1
+                return
             # begun a little early, so that the messages go out in time; its tier has to wait for the time
             self._ahead = set(standing.granted_tiers) - set(self._standing.granted_tiers)
             self._ahead_until = due.at

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from domain.errors import ConfigurationError
-from starter import search_attributes
 from starter.local.environment import Addresses
 from starter.local.layout import DataDir
 from starter.local.ports import HOST
 from starter.local.process import Part, Ready
 from starter.local.readiness import http_ready, temporal_ready, worker_ready
+from workflows import search_attributes
 
 _CLI = Path(__file__).resolve().parents[2] / "cli.py"
 _WORKER_GRACE = 30.0

@@ -100,6 +100,7 @@ BROKEN = {
     "delays equal": lambda p: p["stages"][1].update(delaySeconds=0),
     "delays decrease": lambda p: p["stages"][1].update(delaySeconds=99999),
     "expiry before last stage": lambda p: p.update(autoCloseMinutes=720),
+    "expiry in a million years": lambda p: p.update(autoCloseMinutes=10**12),
     "no stages": lambda p: p.update(stages=[]),
     "unknown field": lambda p: p.update(colour="red"),
     "tier 4": lambda p: p["stages"][0]["notify"].update(tier=4),

@@ -67,6 +67,12 @@ def test_a_requester_who_is_an_admin_may_cancel_but_not_approve():
         judge(make_decision(approver="rita"), EVERY, record, rita, NOON)
 
 
+def test_four_eyes_see_through_upper_case():
+    """`Rita` is no second pair of eyes for `rita`."""
+    with pytest.raises(DecisionRefused, match="four eyes"):
+        judge(make_decision(approver="Rita"), EVERY, make_record(), make_signer(name="Rita"), NOON)
+
+
 def test_only_an_admin_resolves_an_anomaly_and_only_with_a_reason():
     """A resolution needs ANOMALY, an admin who is not the requester, and a reason."""
     record = make_record(status=MintStatus.ANOMALY)
