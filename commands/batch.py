@@ -18,7 +18,7 @@ from starter.requests import Wanted
 if TYPE_CHECKING:
     from _csv import Reader
 
-COLUMNS = ("asset", "amount", "to", "topic", "requester", "tenant", "memo", "key")
+COLUMNS = ("asset", "amount", "to", "topic", "requester", "tenant", "memo", "deadline", "key")
 """Named as the options of `submit`; a column that is missing or a cell that is empty takes the option."""
 
 _PARALLEL = 8
@@ -108,6 +108,7 @@ def wanted_from(given: Defaults) -> Wanted:
         topic=given["topic"] or "",
         requester=given["requester"] or "",
         memo=given.get("memo") or "",
+        deadline=given.get("deadline") or None,
         key=given.get("key") or None,
     )
 

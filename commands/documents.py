@@ -28,6 +28,7 @@ def request_document(record: RequestRecord, timeline: Sequence[Mapping[str, Any]
         "topic": request.topic,
         "tenant": request.tenant,
         "memo": request.memo,
+        "ledger_deadline": utc_text(request.ledger_deadline) if request.ledger_deadline else None,
         "assignee": record.assignee,
         "created_at": _moment(record.created_at),
         "expires_at": _moment(record.expires_at),

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from commands.documents import Document, next_due
 from domain.amounts import format_amount
-from domain.mint_request import TERMINAL, MintStatus
+from domain.mint_request import TERMINAL, MintStatus, utc_text
 from domain.records import RequestRecord
 
 if TYPE_CHECKING:
@@ -113,6 +113,8 @@ def _facts(record: RequestRecord, document: Document, url: str | None) -> Iterat
     yield "track number", request.track_number
     if request.memo:
         yield "memo", request.memo
+    if request.ledger_deadline:
+        yield "no later than", utc_text(request.ledger_deadline)
     if request.resubmission_of:
         yield "re-submission of", request.resubmission_of
     if record.resubmitted_as:

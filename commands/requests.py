@@ -38,6 +38,9 @@ async def submit(
         option("--key", "Idempotency key: the same key is the same request."),
     ] = None,
     memo: Annotated[str, option("--memo", "A note for the approvers.")] = "",
+    deadline: Annotated[
+        Text, option("--deadline", "No transaction may land after it, such as 2026-12-01T17:00:00Z.")
+    ] = None,
     file: Annotated[
         Path | None,
         option("--file", "A CSV of many; empty cells take the options."),
@@ -49,7 +52,7 @@ async def submit(
 
     given = {
         "asset": asset, "amount": amount, "to": to, "topic": topic, "requester": requester,
-        "tenant": tenant, "memo": memo, "key": key,
+        "tenant": tenant, "memo": memo, "deadline": deadline, "key": key,
     }  # fmt: skip
     defaults = {**_stack_defaults(cli), **{name: value for name, value in given.items() if value}}
     if file is not None:

@@ -43,6 +43,8 @@ class Wanted:
     topic: str
     requester: str
     memo: str = ""
+    deadline: str | None = None
+    """ISO 8601 with a zone: no transaction of the request may land after it."""
     key: str | None = None
     """The caller's idempotency key: always leads to the same request."""
     resubmission_of: str | None = None
@@ -66,11 +68,26 @@ def build_request(wanted: Wanted, network_passphrase: str) -> MintRequest:
             requester=wanted.requester,
             memo=wanted.memo,
             resubmission_of=wanted.resubmission_of,
+            ledger_deadline=_moment(wanted.deadline),
         )
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise InvalidInput(f"{where} {first.get('input')!r} is not valid: {first['msg']}", where) from error
+
+
+def _moment(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise InvalidInput(
+            f"deadline {text!r} is no moment with a zone, such as 2026-12-01T17:00:00Z", "deadline"
+        )
+    return moment.astimezone(UTC)
 
 
 def _request_id(wanted: Wanted) -> str:
