@@ -5,10 +5,20 @@ import subprocess
 import sys
 
 import pytest
+import pytest_asyncio
 from aiohttp import web
+from temporalio.testing import WorkflowEnvironment
 
 from commands.stack import read_stack
 from tests.cli.conftest import NETWORK, write_stack
+from tests.support.temporal import server_options
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def temporal_server():
+    """A server of our own: on the shared one another test's worker still counts for a minute."""
+    async with await WorkflowEnvironment.start_local(**server_options()) as env:
+        yield env
 
 
 @pytest.fixture
