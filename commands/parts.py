@@ -94,14 +94,20 @@ async def worker(
         await run_worker(cli.settings(), queues=chosen, stop=stop)
 
 
-async def web(cli: Cli, port: Port = 8080) -> None:
-    """Run the web server (read only, on 127.0.0.1) until SIGINT or SIGTERM."""
+async def web(
+    cli: Cli,
+    port: Port = 8080,
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen on: another one only inside a container.")
+    ] = "127.0.0.1",
+) -> None:
+    """Run the web server (read only) until SIGINT or SIGTERM."""
     from starter.local.signals import stop_event
     from web.server import serve
 
     settings = cli.settings().model_copy(update={"database_url": cli.database_url()})
     with stop_event() as stop:
-        await serve(settings, port, lambda url: _say_ready(cli, url), stop)
+        await serve(settings, port, lambda url: _say_ready(cli, url), stop, host)
 
 
 def migrate(cli: Cli) -> None:

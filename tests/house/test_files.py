@@ -64,6 +64,24 @@ def test_the_compose_file_publishes_on_loopback_only_and_pins_no_deprecated_imag
     assert not any("auto-setup" in service.get("image", "") for service in services.values())
 
 
+def test_every_command_of_the_compose_file_is_one_of_ours():
+    """Our own containers start: their commands and options exist."""
+    services = yaml.safe_load(COMPOSE.read_text())["services"]
+    ours = {name: service for name, service in services.items() if "build" in service}
+    assert set(ours) == {"migrate", "schedules", "worker", "web"}
+    for name, service in ours.items():
+        words = [word for word in service["command"] if re.fullmatch(r"[a-z]+", word)]
+        result = subprocess.run(
+            [sys.executable, ROOT / "cli.py", *words, "--help"],
+            capture_output=True,
+            text=True,
+            env={"COLUMNS": "200", "NO_COLOR": "1", "PATH": "/usr/bin:/bin"},
+        )
+        assert result.returncode == 0, f"{name}: {result.stderr}"
+        for option in (word for word in service["command"] if word.startswith("--")):
+            assert option in result.stdout, f"{name}: {option}"
+
+
 def test_every_search_attribute_is_registered_by_the_deployment_script():
     """An unregistered attribute would make workflow tasks retry for ever."""
     script = (ROOT / "deploy" / "temporal" / "namespace.sh").read_text()
