@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from domain.ledger_options import MintPlan
 from domain.mint_request import MintStatus
 
 
@@ -34,8 +35,8 @@ class Reservation(BaseModel):
     sequence: int
 
 
-class Submission(BaseModel):
-    """The one canonical envelope of a request, stored before it is first sent."""
+class StoredEnvelope(BaseModel):
+    """A signed transaction, stored before it is first sent; only what is stored is ever sent."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -48,10 +49,20 @@ class Submission(BaseModel):
     """Unix seconds of ledger time after which the envelope can't land; equal is still valid."""
     envelope_xdr: str
     signed_at_ledger: int
+
+    def hashes(self) -> list[str]:
+        """Every hash under which the transaction may be found on the ledger."""
+        return [self.hash]
+
+
+class Submission(StoredEnvelope):
+    """The one canonical envelope of a request."""
+
+    plan: MintPlan = MintPlan()
     fee_bumps: tuple[FeeBump, ...] = ()
 
     def hashes(self) -> list[str]:
-        """Every hash under which the payment may be found on the ledger."""
+        """Every hash under which the mint may be found on the ledger."""
         return [self.hash, *(bump.hash for bump in self.fee_bumps)]
 
     def newest_envelope(self) -> str:

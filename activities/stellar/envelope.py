@@ -2,64 +2,102 @@
 
 from __future__ import annotations
 
-from stellar_sdk import (
-    Account,
-    Asset,
-    HashMemo,
-    Payment,
-    TransactionBuilder,
-    TransactionEnvelope,
-)
+from collections.abc import Sequence
 
+from stellar_sdk import Account, TransactionBuilder, TransactionEnvelope, xdr
+from stellar_sdk.operation import CreateClaimableBalance, Operation
+
+from activities.stellar.operations import mint_operations
 from activities.stellar.rules import BASE_FEE
 from activities.stellar.signers import Wallet
-from domain.amounts import format_amount
+from domain.ledger_options import MintPlan
 from domain.mint_request import MintRequest
 from domain.submission import FeeBump, Submission
-
-BUMP_OPERATIONS = 2
-"""A fee bump of one payment counts as two operations (CAP-15)."""
 
 REPLACE_FACTOR = 10
 """Nodes replace a queued transaction only by one of at least ten times its fee rate."""
 
+PLAIN = MintPlan()
+"""One payment and nothing else."""
+
+_WORDS = {
+    "trustor": "trustline",
+    "clear_flags": "authorisation",
+    "set_flags": "authorisation",
+    "data_name": "ticket",
+    "data_value": "ticket",
+}
+"""What people call the parts of operations whose own names would tell them nothing."""
+
 
 def sign_mint(
-    request: MintRequest, wallet: Wallet, *, channel: str, sequence: int, max_time: int, signed_at_ledger: int
+    request: MintRequest,
+    wallet: Wallet,
+    *,
+    channel: str,
+    sequence: int,
+    max_time: int,
+    signed_at_ledger: int,
+    base_fee: int = BASE_FEE,
+    plan: MintPlan = PLAIN,
 ) -> Submission:
-    """Build and sign the payment from the issuer that is the mint.
+    """Build and sign the transaction that is the mint, as `plan` says.
 
-    `max_time` is in Unix seconds of ledger time. Signatures stand in a fixed order, channel first:
-    nodes compare whole envelopes, and a second copy in another order would confuse them.
+    `max_time` is in Unix seconds of ledger time, `base_fee` in native stroops for one operation. The
+    answer's plan names the claimable balance, if there will be one.
     """
-    builder = TransactionBuilder(
-        # the builder itself goes one up from the account's sequence
-        Account(channel, sequence - 1),
-        request.network_passphrase,
-        base_fee=BASE_FEE,
+    envelope = draft(
+        mint_operations(request, plan),
+        network_passphrase=request.network_passphrase,
+        channel=channel,
+        sequence=sequence,
+        max_time=max_time,
+        base_fee=base_fee,
+        memo=request.digest(),
     )
-    builder.append_payment_op(
-        request.destination,
-        Asset(request.asset.code, request.asset.issuer),
-        format_amount(request.amount),
-        source=wallet.issuer,
-    )
-    builder.add_hash_memo(bytes.fromhex(request.digest()))
-    builder.add_time_bounds(0, max_time)
-    envelope = builder.build()
-    digest = envelope.hash()
-    # a signature that nobody needs makes the transaction invalid, so the issuer signs once
-    signing = list(dict.fromkeys((channel, wallet.issuer)))
-    envelope.signatures.extend(wallet.sign(digest, signing))
+    digest = sign(envelope, wallet, channel)
     return Submission(
         request_id=request.id,
-        hash=digest.hex(),
+        hash=digest,
         channel=channel,
         sequence=sequence,
         max_time=max_time,
         envelope_xdr=envelope.to_xdr(),
         signed_at_ledger=signed_at_ledger,
+        plan=plan.model_copy(update={"claimable_balance_id": _balance_id(envelope)}),
     )
+
+
+def draft(
+    operations: Sequence[Operation],
+    *,
+    network_passphrase: str,
+    channel: str,
+    sequence: int,
+    max_time: int,
+    base_fee: int,
+    memo: str,
+) -> TransactionEnvelope:
+    """A transaction that is bounded in time, not signed yet; `memo` is the hex digest of the request."""
+    # the builder itself goes one up from the account's sequence
+    builder = TransactionBuilder(Account(channel, sequence - 1), network_passphrase, base_fee=base_fee)
+    for operation in operations:
+        builder.append_operation(operation)
+    builder.add_hash_memo(bytes.fromhex(memo))
+    builder.add_time_bounds(0, max_time)
+    return builder.build()
+
+
+def sign(envelope: TransactionEnvelope, wallet: Wallet, channel: str) -> str:
+    """Sign for the channel and then the issuer, and return the hex hash.
+
+    The order is fixed: nodes compare whole envelopes, and a second copy in another order would confuse
+    them.
+    """
+    digest = envelope.hash()
+    # a signature that nobody needs makes the transaction invalid, so the issuer signs once
+    envelope.signatures.extend(wallet.sign(digest, list(dict.fromkeys((channel, wallet.issuer)))))
+    return digest.hex()
 
 
 def max_time_for(request: MintRequest, newest_close_time: int, window_seconds: int) -> int:
@@ -74,20 +112,28 @@ def next_bump_fee(submission: Submission, wanted_fee: int | None, max_fee: int) 
 
     `wanted_fee` is what the node said would do for the envelope that it refused.
     """
-    sent_operations = BUMP_OPERATIONS if submission.fee_bumps else 1
-    bid = submission.fee_bumps[-1].fee // BUMP_OPERATIONS if submission.fee_bumps else BASE_FEE
-    wanted = bid + 1 if wanted_fee is None else max(-(-wanted_fee // sent_operations), bid + 1)
-    ceiling = max_fee // BUMP_OPERATIONS
+    first_bid, operations = _bid(submission)
+    bumped = operations + 1
+    if submission.fee_bumps:
+        sent, bid = bumped, submission.fee_bumps[-1].fee // bumped
+    else:
+        sent, bid = operations, first_bid // operations
+    wanted = bid + 1 if wanted_fee is None else max(-(-wanted_fee // sent), bid + 1)
+    ceiling = max_fee // bumped
     if wanted > ceiling:
         return None
-    return min(max(wanted, bid * REPLACE_FACTOR), ceiling) * BUMP_OPERATIONS
+    return min(max(wanted, bid * REPLACE_FACTOR), ceiling) * bumped
 
 
 def bump(submission: Submission, wallet: Wallet, *, fee: int, network_passphrase: str) -> FeeBump:
-    """Wrap the same inner transaction at `fee` native stroops, paid and signed by its channel account."""
+    """Wrap the same inner transaction at `fee` native stroops, paid and signed by its channel account.
+
+    A fee bump counts one operation more than what it wraps (CAP-15); `fee` is a multiple of that.
+    """
     inner = TransactionEnvelope.from_xdr(submission.envelope_xdr, network_passphrase)
+    counted = len(inner.transaction.operations) + 1
     outer = TransactionBuilder.build_fee_bump_transaction(
-        submission.channel, fee // BUMP_OPERATIONS, inner, network_passphrase
+        submission.channel, fee // counted, inner, network_passphrase
     )
     digest = outer.hash()
     outer.signatures.extend(wallet.sign(digest, [submission.channel]))
@@ -95,22 +141,70 @@ def bump(submission: Submission, wallet: Wallet, *, fee: int, network_passphrase
 
 
 def find_mismatch(submission: Submission, request: MintRequest) -> str:
-    """Name the first thing in the stored envelope that is not what was asked for; empty: all is right."""
-    envelope = TransactionEnvelope.from_xdr(submission.envelope_xdr, request.network_passphrase)
-    transaction = envelope.transaction
-    if envelope.hash_hex() != submission.hash:
+    """Name the first thing in the stored envelope that is not what was asked for; empty: all is right.
+
+    Everything but the fee is compared: the operations of the stored plan with their sources, amount,
+    asset, claimants and flags, then memo, channel account, sequence and bounds.
+    """
+    stored = TransactionEnvelope.from_xdr(submission.envelope_xdr, request.network_passphrase)
+    if stored.hash_hex() != submission.hash:
         return "the stored envelope does not have the stored hash"
-    payment = transaction.operations[0]
-    if len(transaction.operations) != 1 or not isinstance(payment, Payment):
-        return "the stored envelope is not one payment"
-    asset = Asset(request.asset.code, request.asset.issuer)
-    checks = {
-        "source": payment.source is not None and payment.source.universal_account_id == request.asset.issuer,
-        "asset": payment.asset == asset,
-        # the library writes one stroop as `1E-7`, so it must read its own notation
-        "amount": payment.to_xdr_amount(payment.amount) == request.amount,
-        "destination": payment.destination.universal_account_id == request.destination,
-        "memo": transaction.memo == HashMemo(request.digest()),
-    }
-    wrong = [name for name, right in checks.items() if not right]
-    return f"the stored envelope has another {wrong[0]} than the request" if wrong else ""
+    wanted = _wanted(submission, request)
+    if wanted.transaction.to_xdr_object() != _at_the_same_fee(stored, wanted):
+        return f"the stored envelope has {_difference(stored, wanted)} than the request"
+    if submission.plan.claimable_balance_id != _balance_id(stored):
+        return "the stored envelope makes another claimable balance than the stored one"
+    return ""
+
+
+def _wanted(submission: Submission, request: MintRequest) -> TransactionEnvelope:
+    """What should have been signed for this request on this channel account."""
+    envelope = draft(
+        mint_operations(request, submission.plan),
+        network_passphrase=request.network_passphrase,
+        channel=submission.channel,
+        sequence=submission.sequence,
+        max_time=submission.max_time,
+        base_fee=BASE_FEE,
+        memo=request.digest(),
+    )
+    # amounts have several spellings until they have been through the ledger's own form
+    return TransactionEnvelope.from_xdr(envelope.to_xdr(), request.network_passphrase)
+
+
+def _at_the_same_fee(stored: TransactionEnvelope, wanted: TransactionEnvelope) -> object:
+    found = stored.transaction.to_xdr_object()
+    found.fee = wanted.transaction.to_xdr_object().fee
+    return found
+
+
+def _difference(stored: TransactionEnvelope, wanted: TransactionEnvelope) -> str:
+    found, meant = stored.transaction, wanted.transaction
+    if [type(operation) for operation in found.operations] != [type(each) for each in meant.operations]:
+        return "other operations"
+    for operation, other in zip(found.operations, meant.operations, strict=True):
+        for name, value in vars(other).items():
+            if vars(operation).get(name) != value:
+                return f"another {_WORDS.get(name, name)}"
+    if found.memo != meant.memo:
+        return "another memo"
+    if (found.source, found.sequence) != (meant.source, meant.sequence):
+        return "another channel account or sequence"
+    return "other time bounds"
+
+
+def _bid(submission: Submission) -> tuple[int, int]:
+    """What the envelope itself bids, in native stroops, and how many operations it has."""
+    envelope = xdr.TransactionEnvelope.from_xdr(submission.envelope_xdr)
+    if envelope.v1 is None:
+        msg = f"the stored envelope of {submission.request_id} is of a kind that is never signed here"
+        raise ValueError(msg)
+    return envelope.v1.tx.fee.uint32, len(envelope.v1.tx.operations)
+
+
+def _balance_id(envelope: TransactionEnvelope) -> str | None:
+    """The hex id of the claimable balance that the transaction makes; None if it makes none."""
+    for index, operation in enumerate(envelope.transaction.operations):
+        if isinstance(operation, CreateClaimableBalance):
+            return envelope.transaction.get_claimable_balance_id(index)
+    return None

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from stellar_sdk import xdr
 
+DATA_NAME_NOT_FOUND = "op_data_name_not_found"
+"""A data entry was to be deleted that is not there."""
+
 _Transaction = xdr.TransactionResultCode
 _Operation = xdr.OperationResultCode
 
@@ -14,6 +17,11 @@ _TRANSACTION_IRREGULAR = {
     _Transaction.txBAD_MIN_SEQ_AGE_OR_GAP: "tx_bad_minseq_age_or_gap",
 }
 _OPERATION_IRREGULAR = {_Operation.opNO_ACCOUNT: "op_no_source_account"}
+_INNER_IRREGULAR = {
+    "MANAGE_DATA_NAME_NOT_FOUND": DATA_NAME_NOT_FOUND,
+    "MANAGE_DATA_INVALID_NAME": "op_data_invalid_name",
+    "SET_TRUST_LINE_FLAGS_NO_TRUST_LINE": "op_no_trust",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +74,8 @@ def _transaction_code(code: xdr.TransactionResultCode) -> str:
 def _operation_code(result: xdr.OperationResult) -> str:
     if result.code is not _Operation.opINNER:
         return _OPERATION_IRREGULAR.get(result.code) or "op_" + result.code.name.removeprefix("op").lower()
-    # a mint is one payment, so no other operation's result can be ours
-    if result.tr is None or result.tr.payment_result is None:
+    if result.tr is None:
         return "op_inner"
-    return "op_" + result.tr.payment_result.code.name.removeprefix("PAYMENT_").lower()
+    kind = result.tr.type.name
+    code = getattr(result.tr, f"{kind.lower()}_result").code.name
+    return _INNER_IRREGULAR.get(code) or "op_" + code.removeprefix(f"{kind}_").lower()
