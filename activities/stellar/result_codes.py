@@ -18,6 +18,7 @@ _TRANSACTION_IRREGULAR = {
 }
 _OPERATION_IRREGULAR = {_Operation.opNO_ACCOUNT: "op_no_source_account"}
 _INNER_IRREGULAR = {
+    "CREATE_ACCOUNT_ALREADY_EXIST": "op_already_exists",
     "MANAGE_DATA_NAME_NOT_FOUND": DATA_NAME_NOT_FOUND,
     "MANAGE_DATA_INVALID_NAME": "op_data_invalid_name",
     "SET_TRUST_LINE_FLAGS_NO_TRUST_LINE": "op_no_trust",
@@ -76,6 +77,7 @@ def _operation_code(result: xdr.OperationResult) -> str:
         return _OPERATION_IRREGULAR.get(result.code) or "op_" + result.code.name.removeprefix("op").lower()
     if result.tr is None:
         return "op_inner"
-    kind = result.tr.type.name
-    code = getattr(result.tr, f"{kind.lower()}_result").code.name
-    return _INNER_IRREGULAR.get(code) or "op_" + code.removeprefix(f"{kind}_").lower()
+    # of the union's members, one for each kind of operation, exactly one is set
+    [outcome] = [value for name, value in vars(result.tr).items() if name != "type" and value is not None]
+    code: str = outcome.code.name
+    return _INNER_IRREGULAR.get(code) or "op_" + code.removeprefix(f"{result.tr.type.name}_").lower()
