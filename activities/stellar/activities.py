@@ -47,9 +47,10 @@ class StellarActivities:
         *,
         first_looks_seconds: float = FIRST_LOOKS_SECONDS,
     ) -> None:
-        watch = LedgerWatch(horizon)
+        watch = LedgerWatch(horizon, wallet.issuer)
         sender = Sender(database, horizon, wallet, rules)
         handover = Handover()
+        self._watch = watch
         self._submitter = Submitter(database, horizon, wallet, rules, watch, sender, handover)
         self._settler = Settler(database, horizon, watch, sender, handover)
         self._first_looks_seconds = first_looks_seconds
@@ -62,9 +63,9 @@ class StellarActivities:
         activity is needed for them.
         """
         with _again_later():
-            async with beating() as pulse:
+            async with beating() as pulse, self._watch.following():
                 answer = await self._submitter.submit(step.request_id)
-                if answer.status is not MintStatus.SUBMITTING:
+                if answer.status is not MintStatus.SUBMITTING or self._first_looks_seconds == 0:
                     return answer
                 result = await self._settler.look_first(step.request_id, pulse, self._first_looks_seconds)
                 if result is None:

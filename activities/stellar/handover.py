@@ -18,6 +18,8 @@ class Sent:
 
     record: RequestRecord
     answer: Answer
+    just_signed: bool = False
+    """This attempt signed it, so it can have landed only since then."""
 
 
 class Handover:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import logging
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import aclosing, contextmanager
+from contextvars import Context
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,14 +15,20 @@ from typing import Any
 from stellar_sdk.client.aiohttp_client import AiohttpClient
 from stellar_sdk.client.response import Response
 from stellar_sdk.exceptions import ConnectionError as HorizonConnectionError
+from stellar_sdk.exceptions import StreamClientError
 
 from activities.stellar.answers import Answer, judge_answer, no_answer
 from activities.stellar.result_codes import read_result
 from domain.errors import Unavailable
 from domain.submission import Landed
 
+_log = logging.getLogger("mintkeeper.horizon")
+
 READ_SECONDS = 5.0
 SEND_SECONDS = 10.0
+
+PAGE_SIZE = 200
+"""Records in a page: the most that Horizon gives."""
 
 
 class HorizonUnavailable(Unavailable):
@@ -59,6 +68,15 @@ class NoAccount:
     ledger: int
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A transaction in a page: every hash it goes by, where it landed, and where the next page begins."""
+
+    hashes: tuple[str, ...]
+    landed: Landed
+    cursor: str
+
+
 class Horizon:
     """One Horizon (or a balancer before several), with one shared HTTP session."""
 
@@ -74,6 +92,7 @@ class Horizon:
         self._client = AiohttpClient(
             pool_size=pool_size, request_timeout=read_seconds, post_timeout=send_seconds
         )
+        self._background: set[asyncio.Task[None]] = set()
 
     async def network_passphrase(self) -> str:
         """The network that this Horizon serves; raises HorizonUnavailable."""
@@ -85,9 +104,28 @@ class Horizon:
         """The newest closed ledger that Horizon has taken in; raises HorizonUnavailable."""
         _, body = await self._read("/ledgers?order=desc&limit=1")
         with _understood("/ledgers"):
-            record = body["_embedded"]["records"][0]
-            closed_at = datetime.fromisoformat(record["closed_at"])
-            return Ledger(record["sequence"], int(closed_at.timestamp()), closed_at, record["hash"])
+            return _ledger(body["_embedded"]["records"][0])
+
+    async def follow_ledgers(self, closed: Callable[[Ledger], None]) -> None:
+        """Call `closed` for each ledger that closes from now on, for as long as the stream lasts.
+
+        Raises HorizonUnavailable when it breaks and can't be opened again.
+        """
+        stream = self._client.stream(f"{self.url}/ledgers", {"cursor": "now"})
+        try:
+            async with aclosing(stream):
+                async for record in stream:
+                    with _understood("/ledgers"):
+                        closed(_ledger(record))
+        except (StreamClientError, OSError) as error:
+            raise HorizonUnavailable(f"the ledger stream of Horizon at {self.url} broke") from error
+
+    async def transactions_of(self, account_id: str, cursor: str) -> list[Listed]:
+        """A page of the transactions an account took part in, failed ones too; raises HorizonUnavailable."""
+        query = f"cursor={cursor}&order=asc&limit={PAGE_SIZE}&include_failed=true"
+        _, body = await self._read(f"/accounts/{account_id}/transactions?{query}")
+        with _understood("/accounts/…/transactions"):
+            return [_listed(record) for record in body["_embedded"]["records"]]
 
     async def account(self, account_id: str) -> AccountView | NoAccount:
         """An account with the height at which it was read; raises HorizonUnavailable."""
@@ -107,17 +145,7 @@ class Horizon:
         if response.status_code == 404:
             return None
         with _understood("/transactions"):
-            successful = bool(body["successful"])
-            # asked by the inner hash, Horizon answers with that one; what landed is the wrapping
-            wrapping = body.get("fee_bump_transaction") or body
-            return Landed(
-                found_hash=wrapping["hash"],
-                ledger=body["ledger"],
-                closed_at=datetime.fromisoformat(body["created_at"]),
-                successful=successful,
-                result_codes={} if successful else read_result(body["result_xdr"]).as_extras(),
-                fee_charged=int(body["fee_charged"]),
-            )
+            return _landed(body)
 
     async def send(self, envelope_xdr: str) -> Answer:
         """Hand in an envelope, once. Whatever goes wrong is an answer too: it may have been taken."""
@@ -127,8 +155,24 @@ class Horizon:
             return no_answer(type(error.__cause__ or error).__name__)
         return judge_answer(response.status_code, _json(response) or {}, _retry_after(response))
 
+    def background(self, work: Coroutine[Any, Any, None], context: Context) -> asyncio.Task[None]:
+        """Run what uses this client until it ends by itself, or the client is closed."""
+        task = asyncio.get_running_loop().create_task(work, context=context)
+        self._background.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._background.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            _log.error("what followed Horizon at %s has failed", self.url, exc_info=task.exception())
+
     async def close(self) -> None:
-        """Give the session's connections back."""
+        """End what runs in the background, and give the session's connections back."""
+        running = list(self._background)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
         await self._client.close()
 
     async def _read(self, path: str, *, absent: bool = False) -> tuple[Response, dict[str, Any]]:
@@ -146,6 +190,32 @@ class Horizon:
                 f"Horizon at {self.url} answered {status} to {path}", _retry_after(response)
             )
         return response, body
+
+
+def _ledger(record: Mapping[str, Any]) -> Ledger:
+    closed_at = datetime.fromisoformat(record["closed_at"])
+    return Ledger(record["sequence"], int(closed_at.timestamp()), closed_at, record["hash"])
+
+
+def _landed(body: Mapping[str, Any]) -> Landed:
+    successful = bool(body["successful"])
+    # asked by the inner hash, Horizon answers with that one; what landed is the wrapping
+    wrapping = body.get("fee_bump_transaction") or body
+    return Landed(
+        found_hash=wrapping["hash"],
+        ledger=body["ledger"],
+        closed_at=datetime.fromisoformat(body["created_at"]),
+        successful=successful,
+        result_codes={} if successful else read_result(body["result_xdr"]).as_extras(),
+        fee_charged=int(body["fee_charged"]),
+    )
+
+
+def _listed(record: Mapping[str, Any]) -> Listed:
+    landed = _landed(record)
+    inner = record.get("inner_transaction") or {}
+    hashes = tuple(dict.fromkeys([record["hash"], landed.found_hash, *([inner["hash"]] if inner else [])]))
+    return Listed(hashes, landed, str(record["paging_token"]))
 
 
 @contextmanager

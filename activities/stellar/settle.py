@@ -37,6 +37,9 @@ ANOMALY_LEDGERS = 3
 """So many more ledgers must close before a used sequence without the hash counts: one of Horizon's
 sources may only lag behind."""
 
+LOOK_LEDGERS = 4
+"""After so many ledgers without a word from the watcher this submission is looked up by itself."""
+
 FIRST_LOOK_SECONDS = 1.0
 """So old the newest ledger may be at the first look."""
 
@@ -63,13 +66,25 @@ class _Course:
     pulse: Pulse
     step: str = "looking"
     looks: int = 0
+    newest: int = -1
+    """The newest ledger that this course knows of."""
     looked_at_ledger: int = -1
     looked_at: float = 0.0
     sent_at_ledger: int | None = None
+    watched: bool = False
+    """The watcher has followed since before the envelope was sent: it knows if it landed."""
+    hurried: bool = False
+    """What is missing needs no ledger to close, so the next look comes soon."""
     quiet_until: float = 0.0
     """Local monotonic seconds until which the server asked to be left alone."""
     used_up_since: int | None = None
     """Ledger at which the sequence was first seen used while the hash was absent."""
+
+    def watched_since(self, ledger: int) -> None:
+        """The envelope was sent after this ledger, with the watcher following: no look is due for a while."""
+        self.watched = True
+        self.newest = self.sent_at_ledger = self.looked_at_ledger = ledger
+        self.looked_at = time.monotonic()
 
 
 class Settler:
@@ -90,51 +105,54 @@ class Settler:
         Waits as long as the ledger needs: only ledger time ends it. Raises Unavailable when Horizon or
         the database is out of reach or the worker stops: again later, elsewhere.
         """
-        begun = await self._begin(request_id, pulse)
-        if isinstance(begun, SubmissionResult):
-            return begun
-        while (result := await self._step(begun)) is None:
-            await self._pause(begun)
-        return await self._conclude(begun, result)
+        async with self._watch.following():
+            begun = await self._begin(request_id, pulse, self._handover.take(request_id))
+            if isinstance(begun, SubmissionResult):
+                return begun
+            while (result := await self._step(begun)) is None:
+                await self._pause(begun, LONGEST_BLIND)
+            return await self._conclude(begun, result)
 
     async def look_first(self, request_id: str, pulse: Pulse, seconds: float) -> SubmissionResult | None:
-        """The same for so many local seconds only; None says nothing about the ledger, `settle` goes on."""
+        """The same for so many local seconds only; None says nothing about the ledger, `settle` goes on.
+
+        To be called in the block in which it was sent, with the watcher following from its beginning.
+        """
         until = time.monotonic() + seconds
-        begun = await self._begin(request_id, pulse)
+        sent = self._handover.take(request_id)
+        begun = await self._begin(request_id, pulse, sent)
         if isinstance(begun, SubmissionResult):
             return begun
-        while time.monotonic() < until:
+        if sent is not None and sent.just_signed:
+            begun.watched_since(begun.submission.signed_at_ledger)
+        while (left := until - time.monotonic()) > 0:
+            await self._pause(begun, left)
             result = await self._step(begun)
             if result is not None:
                 return await self._conclude(begun, result)
-            await self._pause(begun)
         return None
 
-    async def _begin(self, request_id: str, pulse: Pulse) -> _Course | SubmissionResult:
+    async def _begin(self, request_id: str, pulse: Pulse, sent: Sent | None) -> _Course | SubmissionResult:
         """What is known of the submission, or how it has ended already; raises Refused if there is none."""
-        just_sent = self._handover.take(request_id)
-        sent = just_sent or Sent(await self._load(request_id), _NOT_KNOWN)
+        sent = sent or Sent(await self._load(request_id), _NOT_KNOWN)
         if sent.record.result is not None:
             return sent.record.result
         if sent.record.submission is None:
             raise Refused(f"mint request {request_id} has no stored submission to settle")
-        course = _Course(sent.record, sent.record.submission, sent.answer, pulse)
-        if just_sent is not None:
-            # nothing can have closed since: looking at once would only cost a question
-            await self._pause(course)
-        return course
+        return _Course(sent.record, sent.record.submission, sent.answer, pulse)
 
     async def _step(self, course: _Course) -> SubmissionResult | None:
         # the first look needs no fresh ledger: an older one only makes the second look come sooner
         newest = await self._watch.newest(self._watch.pause() if course.looks else FIRST_LOOK_SECONDS)
+        course.newest = newest.sequence
         if course.sent_at_ledger is None:
             course.sent_at_ledger = newest.sequence
         course.pulse({"step": course.step, "newest": newest.sequence, "looks": course.looks})
-        if not self._due_to_look(course, newest):
-            return None
-        if proof.bound_is_past(course.submission, newest):
-            return await self._prove(course, newest)
-        landed = await self._look(course, newest)
+        landed = self._watch.found(course.submission)
+        if landed is None and proof.bound_is_past(course.submission, newest):
+            return await self._prove(course, newest) if self._due_to_prove(course, newest) else None
+        if landed is None and self._due_to_look(course, newest):
+            landed = await self._look(course, newest)
         if landed is not None:
             return verdict.judge_landed(course.record.request, course.submission, landed)
         if _due_to_send(course, newest):
@@ -142,10 +160,17 @@ class Settler:
         course.step = "waiting for ledger"
         return None
 
+    def _due_to_look(self, course: _Course, newest: Ledger) -> bool:
+        """Look for oneself at first, before sending again, now and then, and while the watcher is blind."""
+        if not self._watch.live or not (course.looks or course.watched):
+            return self._due_to_prove(course, newest)
+        waited = newest.sequence - course.looked_at_ledger
+        return waited >= LOOK_LEDGERS or (waited > 0 and _due_to_send(course, newest))
+
     @staticmethod
-    def _due_to_look(course: _Course, newest: Ledger) -> bool:
+    def _due_to_prove(course: _Course, newest: Ledger) -> bool:
         blind = time.monotonic() - course.looked_at
-        return newest.sequence > course.looked_at_ledger or blind >= LONGEST_BLIND
+        return course.hurried or newest.sequence > course.looked_at_ledger or blind >= LONGEST_BLIND
 
     async def _look(self, course: _Course, newest: Ledger) -> Landed | None:
         # marked before looking: a ledger that closes meanwhile is one more reason to look
@@ -173,9 +198,9 @@ class Settler:
         finding = await proof.prove(self._horizon, course.submission, late)
         if isinstance(finding, Landed):
             return verdict.judge_landed(course.record.request, course.submission, finding)
+        # if nothing but the account's height is missing, no ledger has to close for that
+        course.hurried = finding is None
         if finding is None:
-            # nothing but the account's height is missing, and no ledger has to close for that
-            course.looked_at_ledger = -1
             return None
         if self._may_only_lag(course, finding, late):
             return None
@@ -209,14 +234,23 @@ class Settler:
                 return await submissions.conclude(tx, record=record, result=result, at=datetime.now(UTC))
         return await self._load(course.submission.request_id)
 
-    async def _pause(self, course: _Course) -> None:
-        """Wait until the next look; raises WorkerStopping when the worker shuts down meanwhile."""
-        pause = max(self._watch.pause(), course.quiet_until - time.monotonic())
+    async def _pause(self, course: _Course, most: float) -> None:
+        """Wait until something can be done, at most so many seconds; raises WorkerStopping meanwhile."""
+        seconds = LONGEST_BLIND if self._watch.live and not course.hurried else self._watch.pause()
+        seconds = min(max(seconds, course.quiet_until - time.monotonic()), LONGEST_BLIND, most)
+        waiting = asyncio.ensure_future(
+            self._watch.wait(
+                course.submission, seen=course.newest, until=_next_ledger(course), seconds=seconds
+            )
+        )
+        stopping = asyncio.ensure_future(activity.wait_for_worker_shutdown())
         try:
-            await asyncio.wait_for(activity.wait_for_worker_shutdown(), timeout=min(pause, LONGEST_BLIND))
-        except TimeoutError:
-            return
-        raise WorkerStopping("this worker is shutting down: another one goes on")
+            await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if stopping.done():
+                raise WorkerStopping("this worker is shutting down: another one goes on")
+        finally:
+            waiting.cancel()
+            stopping.cancel()
 
     async def _load(self, request_id: str) -> RequestRecord:
         async with self._database.transaction() as tx:
@@ -231,3 +265,12 @@ def _due_to_send(course: _Course, newest: Ledger) -> bool:
     if wait is None or course.sent_at_ledger is None or time.monotonic() < course.quiet_until:
         return False
     return newest.sequence >= course.sent_at_ledger + wait
+
+
+def _next_ledger(course: _Course) -> int:
+    """The ledger at which there is something to do, should the watcher say nothing before."""
+    resend = LEDGERS_BEFORE_RESEND.get(course.answer.meaning)
+    look = course.looked_at_ledger + LOOK_LEDGERS
+    if resend is None or course.sent_at_ledger is None:
+        return look
+    return min(look, course.sent_at_ledger + resend)

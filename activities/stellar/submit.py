@@ -79,21 +79,19 @@ class Submitter:
         done is not done again. Raises NoChannelFree, LedgerLags, Unavailable or ConfigurationError: all
         of them mean again later.
         """
+        signed = False
         try:
-            record = await self._bring_to_submitting(request_id)
+            record, channel = await self._begin(request_id)
+            if channel is not None:
+                record = await self._store(record, await self._build(record, channel))
+                signed = True
         except PrecheckFailed as refusal:
             record = await self._fail(request_id, refusal.message)
         if record.status is MintStatus.SUBMITTING and record.submission is not None:
             submission, answer = await self._sender.offer(record.submission, first=True)
-            self._handover.put(Sent(record.model_copy(update={"submission": submission}), answer))
+            stored = record.model_copy(update={"submission": submission})
+            self._handover.put(Sent(stored, answer, just_signed=signed))
         return _answer(record)
-
-    async def _bring_to_submitting(self, request_id: str) -> RequestRecord:
-        """Everything between approval and the stored envelope; raises PrecheckFailed."""
-        record, channel = await self._begin(request_id)
-        if channel is None:
-            return record
-        return await self._store(record, await self._build(record, channel))
 
     async def _begin(self, request_id: str) -> tuple[RequestRecord, str | None]:
         """The request and its reserved channel account; no channel if it is past APPROVED already."""

@@ -32,6 +32,7 @@ from starter import temporal
 from worker import mint_worker, stellar_worker
 
 OPENING = "opening"
+WATCHER = "watcher"
 
 
 class Fate:
@@ -54,17 +55,27 @@ class Fate:
 
     def step(self, moment: str, what: str) -> None:
         """Note the step, then go on or die: the note is with the system before the signal."""
-        step = f"{activity.info().activity_type}.{moment}.{what}"
+        doing, workflow = _activity()
+        step = f"{doing}.{moment}.{what}"
         key = f"{_attempt()} {step}"
         self._steps[key] += 1
         taken = f"{step}#{self._steps[key]}"
         with self._note.open("a") as note:
-            note.write(f"{taken} {activity.info().workflow_id}\n")
+            note.write(f"{taken} {workflow}\n")
         if taken == self._point:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+def _activity() -> tuple[str, str]:
+    """What runs for which workflow; the watcher follows the ledger for all of them."""
+    if not activity.in_activity():
+        return WATCHER, WATCHER
+    return activity.info().activity_type, activity.info().workflow_id
+
+
 def _attempt() -> str:
+    if not activity.in_activity():
+        return WATCHER
     info = activity.info()
     return f"{info.workflow_run_id} {info.activity_id} {info.attempt}"
 
@@ -76,6 +87,7 @@ class MortalHorizon:
         self._horizon = horizon
         self._fate = fate
         self.url = horizon.url
+        self.background = horizon.background
 
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
         question = getattr(self._horizon, name)

@@ -57,7 +57,7 @@ async def test_a_failed_read_is_not_remembered():
 
 async def test_the_pause_is_never_too_short_nor_too_long(ledger, horizon):
     """A few looks a ledger, at most one a second however slow ledgers are."""
-    watch = LedgerWatch(horizon)
+    watch = LedgerWatch(horizon, ledger.issuer.public_key)
     before = watch.pause()
     for _ in range(3):
         await ledger.close()
@@ -68,7 +68,7 @@ async def test_the_pause_is_never_too_short_nor_too_long(ledger, horizon):
 
 async def test_the_highest_ledger_never_falls(ledger, horizon):
     """An answer from a node behind does not make the process forget what it has seen."""
-    watch = LedgerWatch(horizon)
+    watch = LedgerWatch(horizon, ledger.issuer.public_key)
     newest = await watch.newest(0)
     watch.saw(newest.sequence - 2)
     assert watch.highest == newest.sequence

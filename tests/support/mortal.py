@@ -38,6 +38,7 @@ class MortalHorizon:
         self._horizon = horizon
         self._life = life
         self.url = horizon.url
+        self.background = horizon.background
 
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
         question = getattr(self._horizon, name)
