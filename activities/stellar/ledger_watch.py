@@ -98,8 +98,10 @@ class LedgerWatch:
 
     @property
     def live(self) -> bool:
-        """The stream tells of ledgers, and what landed in them could be read."""
-        return time.monotonic() - self._heard_at < SILENCE_SECONDS and self._landings.readable
+        """The stream tells of ledgers, and what landed in them can be read."""
+        followed = self._following is not None and not self._following.done()
+        heard = time.monotonic() - self._heard_at < SILENCE_SECONDS
+        return followed and heard and self._landings.readable
 
     def saw(self, height: int) -> None:
         """Remember that an answer came from a Horizon at this height."""

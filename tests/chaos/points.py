@@ -18,8 +18,13 @@ RESENT = around(
     "settle.commit@send#1",  # notes the answer
 )
 
+WATCHING = [
+    "watcher.before.follow_ledgers#1",  # it ends only with the worker
+    *around("watcher.transactions_of#1"),  # what landed in the ledgers just closed
+]
+
 PROOF = around(
-    "settle.commit@newest_ledger#1",  # reads every fee bump again, once the bound is past
+    "settle.commit@transaction#1",  # reads every fee bump again, once the bound is past
     "settle.account#1",
     "settle.commit@account#1",  # keeps the proof
 )
@@ -33,8 +38,7 @@ SUBMIT = around(
     "submit.account#3",
     "submit.commit@account#1",  # keeps the envelope
     "submit.send#1",
-    "submit.transaction#1",
-    "submit.commit@transaction#1",  # keeps the outcome of what landed at once
+    "submit.commit@send#1",  # keeps the outcome of what landed at once
 )
 
 DEARER = around(
@@ -44,6 +48,7 @@ DEARER = around(
 )
 
 WAITING = around(
+    "submit.transaction#1",  # looks for itself, since no ledger tells anything
     "settle.commit@opening#1",  # reads what `submit`, perhaps of another worker, has stored
     "settle.newest_ledger#1",
 )
