@@ -12,7 +12,7 @@ from sandbox.ledger.entries import Overlay, load_account
 from sandbox.ledger.envelopes import FeeBump, Submission, Transaction
 from sandbox.ledger.operations import OPERATIONS, OpContext
 from sandbox.ledger.operations.base import Failure
-from sandbox.ledger.operations.options import without_signer
+from sandbox.ledger.operations.reserves import without_signer
 from sandbox.ledger.results import OpCode, OpResult, TxCode, TxResult, unapplied
 from sandbox.ledger.rules import minimum_fee
 from sandbox.ledger.signatures import SignatureChecker
@@ -72,7 +72,7 @@ def _drop_one_time_signer(entries: Overlay, accounts: set[str], content_hash: by
     for account_id in accounts:
         account = load_account(entries, account_id)
         if account is not None and any(signer[0] == key for signer in account.signers):
-            entries.put(replace(without_signer(account, key), modified=ledger))
+            entries.put(replace(without_signer(entries, account, key, ledger), modified=ledger))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,19 +131,27 @@ class _Runner:
         """Run every operation, also after one failed; keep the changes only if none did."""
         whole = Overlay(self.entries)
         results = []
+        sponsorships: dict[str, str] = {}
         for index, operation in enumerate(transaction.operations):
             part = Overlay(whole)
-            result = self._operation(transaction, operation, index, part)
+            result = self._operation(transaction, operation, index, part, sponsorships)
             if result.ok:
                 whole.merge(part.changed)
             results.append(result)
         if not all(result.ok for result in results):
             return TxResult(TxCode.txFAILED, fee, results)
+        if sponsorships:
+            return TxResult(TxCode.txBAD_SPONSORSHIP, fee)
         self.entries.merge(whole.changed)
         return TxResult(TxCode.txSUCCESS, fee, results)
 
     def _operation(
-        self, transaction: Transaction, operation: xdr.Operation, index: int, entries: Overlay
+        self,
+        transaction: Transaction,
+        operation: xdr.Operation,
+        index: int,
+        entries: Overlay,
+        sponsorships: dict[str, str],
     ) -> OpResult:
         kind, source = operation.body.type, transaction.operation_source(operation)
         if load_account(entries, source) is None:
@@ -160,6 +168,7 @@ class _Runner:
             ledger=self.moment.ledger,
             close_time=self.moment.close_time,
             highest_sequences=self.highest_sequences,
+            sponsorships=sponsorships,
         )
         rules = OPERATIONS[kind]
         try:

@@ -111,7 +111,8 @@ class Store:
 
 def _entry(kind: str, body: dict[str, Any]) -> Entry:
     if kind == "account":
-        body["signers"] = tuple((key, weight) for key, weight in body["signers"])
+        for name in ("signers", "signer_sponsors"):
+            body[name] = tuple((key, value) for key, value in body.get(name, ()))
     elif kind == "claimable":
         body["claimants"] = tuple((account, predicate) for account, predicate in body["claimants"])
     return _KINDS[kind](**body)

@@ -7,7 +7,15 @@ from typing import Any
 from aiohttp import web
 
 from sandbox.ledger.codec import amount_string, is_account_id
-from sandbox.ledger.entries import Account, ClaimableBalance, Entries, Trustline, load_account, load_balance
+from sandbox.ledger.entries import (
+    Account,
+    ClaimableBalance,
+    Entries,
+    Trustline,
+    load_account,
+    load_balance,
+    load_data,
+)
 from sandbox.ledger.http.context import Context, dump
 from sandbox.ledger.http.paging import BadParameterError, Page, page_response
 from sandbox.ledger.http.problems import not_found
@@ -53,6 +61,16 @@ class AccountRoutes:
         lines, data = view.entries.owned(account_id)
         modified_at = _closed_at(view, account.modified)
         body = render_account(account, lines, data, modified_at, self._context.base_url)
+        return self._context.state_response(view, body)
+
+    async def data(self, request: web.Request) -> web.Response:
+        """GET /accounts/{account_id}/data/{name}."""
+        account_id = known_account(request)
+        view = self._context.node.view()
+        entry = load_data(view.entries, account_id, request.match_info["name"])
+        if entry is None:
+            return not_found()
+        body = {"value": entry.value} | ({"sponsor": entry.sponsor} if entry.sponsor else {})
         return self._context.state_response(view, body)
 
     async def balances(self, request: web.Request) -> web.Response:

@@ -43,6 +43,7 @@ def _add_state(router: web.UrlDispatcher, accounts: AccountRoutes, network: Netw
     router.add_get("/", network.root)
     router.add_get("/fee_stats", network.fee_stats)
     router.add_get("/accounts/{account_id}", accounts.account)
+    router.add_get("/accounts/{account_id}/data/{name}", accounts.data)
     router.add_get("/assets", accounts.assets)
     router.add_get("/claimable_balances", accounts.balances)
     router.add_get("/claimable_balances/{balance_id}", accounts.balance)

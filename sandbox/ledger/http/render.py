@@ -238,14 +238,25 @@ def render_account(
         "signers": _signers(account),
         "data": {entry.name: entry.value for entry in data},
         "num_sponsoring": account.sponsoring,
-        "num_sponsored": 0,
+        "num_sponsored": account.sponsored,
+        **_sponsor(account.sponsor),
         "paging_token": account.account_id,
     }
 
 
+def _sponsor(sponsor: str) -> Json:
+    return {"sponsor": sponsor} if sponsor else {}
+
+
 def _signers(account: Account) -> list[Json]:
-    keys = sorted([*account.signers, (account.account_id, account.master_weight)])
-    return [{"weight": weight, "key": key, "type": _SIGNER_TYPES[key[0]]} for key, weight in keys]
+    """All of them by key; a master key without weight comes last."""
+    sponsors = dict(account.signer_sponsors)
+    master = (account.account_id, account.master_weight)
+    keys = sorted([*account.signers, master], key=lambda signer: (signer == master and not signer[1], signer))
+    return [
+        {"weight": weight, "key": key, "type": _SIGNER_TYPES[key[0]], **_sponsor(sponsors.get(key, ""))}
+        for key, weight in keys
+    ]
 
 
 def _native(account: Account) -> Json:
@@ -272,6 +283,7 @@ def _line(line: Trustline) -> Json:
         "limit": amount_string(line.limit),
         "buying_liabilities": amount_string(0),
         "selling_liabilities": amount_string(0),
+        **_sponsor(line.sponsor),
         "last_modified_ledger": line.modified,
         "is_authorized": bool(line.flags & LINE_AUTHORIZED),
         "is_authorized_to_maintain_liabilities": bool(line.flags & LINE_AUTH_FLAGS),

@@ -8,7 +8,15 @@ from typing import Any
 
 from stellar_sdk import xdr
 
-from sandbox.ledger.codec import account_of, account_of_muxed, amount_string, asset_of, muxed_of
+from sandbox.ledger.codec import (
+    account_of,
+    account_of_muxed,
+    amount_string,
+    asset_of,
+    muxed_of,
+    present,
+    signer_of,
+)
 from sandbox.ledger.envelopes import Transaction
 from sandbox.ledger.history import TransactionRecord, operation_counterparts
 from sandbox.ledger.http.render import asset_fields, link, timestamp
@@ -25,6 +33,7 @@ class OperationRecord:
     operation: xdr.Operation
     source: str
     token: int
+    begin_sponsor: str = ""
 
     @property
     def is_payment(self) -> bool:
@@ -34,17 +43,22 @@ class OperationRecord:
     @property
     def accounts(self) -> set[str]:
         """Accounts it is about."""
-        return operation_counterparts(self.operation.body) | {self.source}
+        begun = {self.begin_sponsor} if self.begin_sponsor else set()
+        return operation_counterparts(self.operation.body) | {self.source} | begun
 
 
 def operations_of(record: TransactionRecord, transaction: Transaction) -> list[OperationRecord]:
     """The operations of a recorded transaction, in order."""
-    return [
-        OperationRecord(
-            record, operation, transaction.operation_source(operation), record.operation_id(index)
-        )
-        for index, operation in enumerate(transaction.operations)
-    ]
+    found = []
+    sponsors: dict[str, str] = {}
+    for index, operation in enumerate(transaction.operations):
+        source, begun = transaction.operation_source(operation), ""
+        if operation.body.begin_sponsoring_future_reserves_op is not None:
+            sponsors[account_of(operation.body.begin_sponsoring_future_reserves_op.sponsored_id)] = source
+        elif operation.body.type == _Type.END_SPONSORING_FUTURE_RESERVES and record.successful:
+            begun = sponsors.pop(source)
+        found.append(OperationRecord(record, operation, source, record.operation_id(index), begun))
+    return found
 
 
 def render_operation(item: OperationRecord, base_url: str) -> dict[str, Any]:
@@ -68,6 +82,7 @@ def render_operation(item: OperationRecord, base_url: str) -> dict[str, Any]:
         "created_at": timestamp(item.record.closed_at),
         "transaction_hash": item.record.hash,
         **_details(body, item.source),
+        **({"begin_sponsor": item.begin_sponsor} if item.begin_sponsor else {}),
     }
 
 
@@ -106,6 +121,38 @@ def _payment(payment: xdr.PaymentOp, source: str) -> dict[str, Any]:
     }
 
 
+def _sponsorship_details(body: xdr.OperationBody) -> dict[str, Any]:
+    if body.begin_sponsoring_future_reserves_op is not None:
+        return {"sponsored_id": account_of(body.begin_sponsoring_future_reserves_op.sponsored_id)}
+    revoke = body.revoke_sponsorship_op
+    if revoke is None:
+        return {}
+    if revoke.signer is not None:
+        signer = revoke.signer
+        return {
+            "signer_account_id": account_of(signer.account_id),
+            "signer_key": signer_of(signer.signer_key),
+        }
+    return _entry_details(present(revoke.ledger_key))
+
+
+def _entry_details(key: xdr.LedgerKey) -> dict[str, Any]:
+    """What a revocation is about."""
+    if key.account is not None:
+        return {"account_id": account_of(key.account.account_id)}
+    if key.claimable_balance is not None:
+        return {"claimable_balance_id": key.claimable_balance.balance_id.to_xdr_bytes().hex()}
+    if key.data is not None:
+        name = key.data.data_name.string64.decode("ascii", "replace")
+        return {"data_account_id": account_of(key.data.account_id), "data_name": name}
+    if key.trust_line is not None and key.trust_line.asset.liquidity_pool_id is None:
+        return {
+            "trustline_account_id": account_of(key.trust_line.account_id),
+            "trustline_asset": asset_of(key.trust_line.asset),
+        }
+    return {}
+
+
 def _more_details(body: xdr.OperationBody) -> dict[str, Any]:
     if body.set_trust_line_flags_op is not None:
         flags = body.set_trust_line_flags_op
@@ -135,7 +182,7 @@ def _more_details(body: xdr.OperationBody) -> dict[str, Any]:
         return {"asset": asset_of(create.asset), "amount": amount_string(create.amount.int64)}
     if body.claim_claimable_balance_op is not None:
         return {"balance_id": body.claim_claimable_balance_op.balance_id.to_xdr_bytes().hex()}
-    return {}
+    return _sponsorship_details(body)
 
 
 def _bits(flags: xdr.Uint32) -> list[int]:

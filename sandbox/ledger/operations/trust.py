@@ -16,15 +16,8 @@ from sandbox.ledger.codec import (
     present,
 )
 from sandbox.ledger.entries import Account, Trustline, fits, load_trustline
-from sandbox.ledger.operations.base import (
-    Failure,
-    OpContext,
-    Operation,
-    Threshold,
-    always,
-    drop_subentry,
-    reserve_subentry,
-)
+from sandbox.ledger.operations.base import Failure, OpContext, Operation, Threshold, always
+from sandbox.ledger.operations.reserves import drop_subentry, reserve_subentry
 from sandbox.ledger.results import OpCode
 from sandbox.ledger.rules import (
     AUTH_CLAWBACK,
@@ -71,9 +64,10 @@ def _apply_change(context: OpContext, body: xdr.OperationBody) -> bytes:
     elif line is not None:
         context.entries.put(replace(line, limit=limit, modified=context.ledger))
     else:
-        context.put_account(reserve_subentry(context.source_account(), _Change.CHANGE_TRUST_LOW_RESERVE))
+        owner, sponsor = reserve_subentry(context, context.source_account(), _Change.CHANGE_TRUST_LOW_RESERVE)
+        context.put_account(owner)
         flags = _flags_of_new_line(issuer)
-        context.entries.put(Trustline(context.source, asset, 0, limit, flags, context.ledger))
+        context.entries.put(Trustline(context.source, asset, 0, limit, flags, context.ledger, sponsor))
     return b""
 
 
