@@ -24,7 +24,8 @@ class WorkflowState(StrEnum):
 
 
 class AuditReport(BaseModel):
-    """The result of one look at all open requests; lists hold request ids."""
+    """The result of one look at all open requests and channel accounts; lists hold ids of requests
+    unless they say otherwise."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -33,6 +34,10 @@ class AuditReport(BaseModel):
     """Their workflow was missing or had been closed from outside; it runs again."""
     late: tuple[str, ...] = ()
     """Their timer or bound passed more than the grace ago and nothing happened."""
+    returned_channels: tuple[str, ...] = ()
+    """Channel accounts that an ended request had left reserved: proved harmless, and free again."""
+    suspect_channels: tuple[str, ...] = ()
+    """Channel accounts that an ended request holds and no proof allows to give back."""
 
 
 def lateness(record: RequestRecord, now: datetime) -> str | None:
