@@ -19,6 +19,7 @@ from activities.notifications.channels import ChannelSettings, build_channels
 from activities.notifications.relay import Relay
 from activities.requests import RequestActivities
 from activities.stellar.activities import StellarActivities
+from activities.stellar.channel_accounts import ChannelAccountActivities
 from activities.stellar.horizon import Horizon
 from activities.stellar.rules import SubmissionRules
 from activities.stellar.signers import build_wallet
@@ -29,6 +30,11 @@ from domain.errors import ConfigurationError
 from settings import Settings
 from starter import temporal
 from starter.workflows import RequestWorkflows
+from workflows.channel_accounts import (
+    ChannelAccountsWorkflow,
+    ChannelBalancesWorkflow,
+    ChannelTopUpWorkflow,
+)
 from workflows.mint_request import MintRequestWorkflow
 from workflows.upkeep import AuditPendingWorkflow
 
@@ -46,6 +52,9 @@ _RUNNER = SandboxedWorkflowRunner(
         "domain", "workflows", "rfc8785", "cryptography", "stellar_sdk"
     )
 )
+
+
+_CHANNEL_WORKFLOWS = (ChannelAccountsWorkflow, ChannelTopUpWorkflow, ChannelBalancesWorkflow)
 
 
 async def run_worker(settings: Settings, *, queues: Sequence[str], stop: asyncio.Event) -> None:
@@ -86,8 +95,10 @@ async def _serving(queue: str, client: Client, database: Database, settings: Set
     elif queue == steps.STELLAR_QUEUE:
         horizon = Horizon(settings.horizon_url)
         wallet, rules = build_wallet(settings), SubmissionRules.of(settings)
+        stellar = StellarActivities(database, horizon, wallet, rules)
+        accounts = ChannelAccountActivities(database, horizon, wallet, rules)
         try:
-            async with stellar_worker(client, StellarActivities(database, horizon, wallet, rules)):
+            async with stellar_worker(client, stellar, accounts):
                 yield
         finally:
             await horizon.close()
@@ -119,12 +130,20 @@ def mint_worker(client: Client, database: Database) -> Worker:
     )
 
 
-def stellar_worker(client: Client, stellar: StellarActivities) -> Worker:
-    """Submission and confirmation; a queue of its own, since only its workers hold signers."""
+def stellar_worker(client: Client, stellar: StellarActivities, accounts: ChannelAccountActivities) -> Worker:
+    """Whatever signs or asks the ledger; a queue of its own, since only its workers hold signers."""
     return Worker(
         client,
         task_queue=steps.STELLAR_QUEUE,
-        activities=[stellar.submit, stellar.settle],
+        activities=[
+            stellar.submit,
+            stellar.settle,
+            accounts.plan_channels,
+            accounts.fund_channels,
+            accounts.deliver_funding,
+            accounts.top_up_channels,
+            accounts.look_at_channels,
+        ],
         interceptors=[ErrorBoundary()],
         # the default would send a heartbeat every 8 s only, close to the 10 s after which one is missed
         max_heartbeat_throttle_interval=timedelta(seconds=3),
@@ -133,12 +152,12 @@ def stellar_worker(client: Client, stellar: StellarActivities) -> Worker:
 
 
 def maintenance_worker(client: Client, database: Database) -> Worker:
-    """The periodic tasks."""
+    """The periodic tasks, and the workflows of the channel accounts."""
     upkeep = UpkeepActivities(database, RequestWorkflows(client))
     return Worker(
         client,
         task_queue=steps.MAINTENANCE_QUEUE,
-        workflows=[AuditPendingWorkflow],
+        workflows=[AuditPendingWorkflow, *_CHANNEL_WORKFLOWS],
         activities=[upkeep.audit_pending],
         workflow_runner=_RUNNER,
         interceptors=[ErrorBoundary()],
@@ -149,7 +168,7 @@ def maintenance_worker(client: Client, database: Database) -> Worker:
 def replayer() -> Replayer:
     """Replays histories exactly as the worker would run them."""
     return Replayer(
-        workflows=[MintRequestWorkflow, AuditPendingWorkflow],
+        workflows=[MintRequestWorkflow, AuditPendingWorkflow, *_CHANNEL_WORKFLOWS],
         workflow_runner=_RUNNER,
         data_converter=pydantic_data_converter,
     )

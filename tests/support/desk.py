@@ -16,6 +16,7 @@ from temporalio.testing import WorkflowEnvironment
 from ulid import ULID
 
 from activities.stellar.activities import StellarActivities
+from activities.stellar.channel_accounts import ChannelAccountActivities
 from activities.stellar.horizon import Horizon
 from db import reads
 from domain.approvals import Decision, SignedDecision, Verdict, match_rule
@@ -68,8 +69,9 @@ class Desk:
                 horizon = Horizon(self.ledger.url)
                 stack.push_async_callback(horizon.close)
                 rules = self.ledger.rules(window_seconds=self.window_seconds)
-                activities = StellarActivities(self.seeded.database, horizon, self.ledger.wallet(), rules)
-                await stack.enter_async_context(stellar_worker(self.client, activities))
+                means = (self.seeded.database, horizon, self.ledger.wallet(), rules)
+                stellar, accounts = StellarActivities(*means), ChannelAccountActivities(*means)
+                await stack.enter_async_context(stellar_worker(self.client, stellar, accounts))
             yield
 
     async def order(

@@ -1,4 +1,4 @@
-"""Channel accounts of one key family: planned before they are created, released at the end of a request only."""
+"""Channel accounts of one key family: planned before they exist, released when their request has ended."""
 
 from alembic import op
 
@@ -11,7 +11,8 @@ TABLE = """
 ALTER TABLE stellar_channels
     ADD COLUMN key_index integer,
     ADD CONSTRAINT stellar_channels_key_index UNIQUE (key_index),
-    ADD CONSTRAINT stellar_channels_family CHECK (key_index >= 0 AND (key_index IS NOT NULL OR state <> 'PLANNED')),
+    ADD CONSTRAINT stellar_channels_family
+        CHECK (key_index >= 0 AND (key_index IS NOT NULL OR state <> 'PLANNED')),
     DROP CONSTRAINT stellar_channels_state,
     ADD CONSTRAINT stellar_channels_state CHECK (state IN ('PLANNED', 'FREE', 'RESERVED', 'FROZEN')),
     DROP CONSTRAINT stellar_channels_holder,
