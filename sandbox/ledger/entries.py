@@ -87,6 +87,8 @@ class ClaimableBalance:
 
 Entry = Account | Trustline | DataEntry | ClaimableBalance
 Key = tuple[str, ...]
+# What one operation did: each entry as it was before and is after, None where there was or is none.
+Changes = tuple[tuple[Entry | None, Entry | None], ...]
 
 
 def key_of(entry: Entry) -> Key:

@@ -10,6 +10,7 @@ from struct import pack
 from stellar_sdk import xdr
 
 from sandbox.ledger.codec import account_of, account_of_muxed, present
+from sandbox.ledger.entries import Changes
 from sandbox.ledger.envelopes import Submission
 from sandbox.ledger.rules import (
     BASE_FEE,
@@ -57,7 +58,7 @@ class LedgerRecord:
 class TransactionRecord:
     """A transaction of a closed ledger; ``order`` counts from 1 within it, hashes are hex, XDR is base64.
 
-    ``codes`` are the result codes as a Horizon problem shows them.
+    ``codes`` are the result codes as a Horizon problem shows them, ``changes`` what each operation did.
     """
 
     ledger: int
@@ -71,6 +72,7 @@ class TransactionRecord:
     fee_charged: int
     accounts: tuple[str, ...]
     codes: dict[str, object]
+    changes: tuple[Changes, ...] = ()
 
     @property
     def paging_token(self) -> int:

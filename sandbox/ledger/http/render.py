@@ -234,9 +234,9 @@ def render_account(
             "high_threshold": account.high,
         },
         "flags": render_flags(account.flags),
-        "balances": [*(_line(line) for line in lines), _native(account)],
+        "balances": [*(_line(line) for line in sorted(lines, key=_line_order)), _native(account)],
         "signers": _signers(account),
-        "data": {entry.name: entry.value for entry in data},
+        "data": {entry.name: entry.value for entry in sorted(data, key=lambda entry: entry.name)},
         "num_sponsoring": account.sponsoring,
         "num_sponsored": account.sponsored,
         **_sponsor(account.sponsor),
@@ -275,6 +275,10 @@ def asset_fields(asset: str, prefix: str = "") -> Json:
         return {f"{prefix}asset_type": "native"}
     kind = "credit_alphanum4" if len(code) <= 4 else "credit_alphanum12"
     return {f"{prefix}asset_type": kind, f"{prefix}asset_code": code, f"{prefix}asset_issuer": issuer}
+
+
+def _line_order(line: Trustline) -> list[str]:
+    return line.asset.split(":")
 
 
 def _line(line: Trustline) -> Json:

@@ -117,7 +117,7 @@ def _allow_op(body: xdr.OperationBody) -> xdr.AllowTrustOp:
     return present(body.allow_trust_op)
 
 
-def _allowed_asset(operation: xdr.AllowTrustOp, source: str) -> str | None:
+def allowed_asset(operation: xdr.AllowTrustOp, source: str) -> str | None:
     """The asset with the operation's source as its issuer; None if the code is not valid."""
     code, shortest = b"", 1
     if operation.asset.asset_code4 is not None:
@@ -132,7 +132,7 @@ def _allowed_asset(operation: xdr.AllowTrustOp, source: str) -> str | None:
 def _check_allow(body: xdr.OperationBody, source: str) -> None:
     operation = _allow_op(body)
     authorize = operation.authorize.uint32
-    if authorize > LINE_MAINTAIN or _allowed_asset(operation, source) is None:
+    if authorize > LINE_MAINTAIN or allowed_asset(operation, source) is None:
         raise Failure(_Allow.ALLOW_TRUST_MALFORMED)
     if account_of(operation.trustor) == source:
         raise Failure(_Allow.ALLOW_TRUST_MALFORMED)
@@ -144,7 +144,7 @@ def _apply_allow(context: OpContext, body: xdr.OperationBody) -> bytes:
     revocable = context.source_account().flags & AUTH_REVOCABLE
     if not revocable and authorize == 0:
         raise Failure(_Allow.ALLOW_TRUST_CANT_REVOKE)
-    asset = _allowed_asset(operation, context.source) or ""
+    asset = allowed_asset(operation, context.source) or ""
     line = load_trustline(context.entries, account_of(operation.trustor), asset)
     if line is None:
         raise Failure(_Allow.ALLOW_TRUST_NO_TRUST_LINE)
