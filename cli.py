@@ -10,6 +10,7 @@ from typing import NoReturn
 import typer
 
 from commands import (
+    acking,
     acting,
     audit,
     dictionaries,
@@ -33,6 +34,7 @@ app = typer.Typer(
 _SUBJECTS = (
     requests,
     acting,
+    acking,
     parts,
     dictionaries,
     messages,

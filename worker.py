@@ -13,6 +13,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from activities.acks import AckActivities
 from activities.boundary import ErrorBoundary
 from activities.decisions import DecisionActivities
 from activities.notifications.channels import ChannelSettings, build_channels
@@ -26,15 +27,18 @@ from activities.stellar.signers import build_wallet
 from activities.upkeep import UpkeepActivities
 from db.session import Database
 from domain import steps
+from domain.ack import NO_AUTHORITY, Authority
 from domain.errors import ConfigurationError
 from settings import Settings
 from starter import temporal
+from starter.keys import open_authority
 from starter.workflows import RequestWorkflows
 from workflows.channel_accounts import (
     ChannelAccountsWorkflow,
     ChannelBalancesWorkflow,
     ChannelTopUpWorkflow,
 )
+from workflows.ledger_inspection import LedgerInspectionWorkflow
 from workflows.mint_request import MintRequestWorkflow
 from workflows.upkeep import AuditPendingWorkflow
 
@@ -102,19 +106,21 @@ async def _serving(queue: str, client: Client, database: Database, settings: Set
                 yield
         finally:
             await horizon.close()
+    elif queue == steps.MINT_QUEUE:
+        async with mint_worker(client, database, open_authority(settings.authority_key)):
+            yield
     else:
-        build = {steps.MINT_QUEUE: mint_worker, steps.MAINTENANCE_QUEUE: maintenance_worker}[queue]
-        async with build(client, database):
+        async with maintenance_worker(client, database):
             yield
 
 
-def mint_worker(client: Client, database: Database) -> Worker:
-    """Workflows and the database's activities."""
+def mint_worker(client: Client, database: Database, authority: Authority = NO_AUTHORITY) -> Worker:
+    """Workflows and the database's activities; without an authority no ack is believed."""
     requests, decisions = RequestActivities(database), DecisionActivities(database)
     return Worker(
         client,
         task_queue=steps.MINT_QUEUE,
-        workflows=[MintRequestWorkflow],
+        workflows=[MintRequestWorkflow, LedgerInspectionWorkflow],
         activities=[
             requests.open_request,
             requests.run_stage,
@@ -122,6 +128,7 @@ def mint_worker(client: Client, database: Database) -> Worker:
             requests.assign,
             requests.comment,
             decisions.decide,
+            AckActivities(database, authority).acknowledge,
         ],
         workflow_runner=_RUNNER,
         interceptors=[ErrorBoundary()],
@@ -138,6 +145,7 @@ def stellar_worker(client: Client, stellar: StellarActivities, accounts: Channel
         activities=[
             stellar.submit,
             stellar.settle,
+            stellar.inspector.inspect,
             accounts.plan_channels,
             accounts.fund_channels,
             accounts.deliver_funding,
@@ -168,7 +176,12 @@ def maintenance_worker(client: Client, database: Database) -> Worker:
 def replayer() -> Replayer:
     """Replays histories exactly as the worker would run them."""
     return Replayer(
-        workflows=[MintRequestWorkflow, AuditPendingWorkflow, *_CHANNEL_WORKFLOWS],
+        workflows=[
+            MintRequestWorkflow,
+            LedgerInspectionWorkflow,
+            AuditPendingWorkflow,
+            *_CHANNEL_WORKFLOWS,
+        ],
         workflow_runner=_RUNNER,
         data_converter=pydantic_data_converter,
     )
@@ -177,7 +190,13 @@ def replayer() -> Replayer:
 @asynccontextmanager
 async def _relaying(database: Database, settings: Settings) -> AsyncIterator[None]:
     channels = build_channels(ChannelSettings.of(settings))
-    relay = Relay(database, channels, public_url=settings.public_url, temporal_url=settings.temporal_ui_url)
+    relay = Relay(
+        database,
+        channels,
+        public_url=settings.public_url,
+        temporal_url=settings.temporal_ui_url,
+        authority=open_authority(settings.authority_key),
+    )
     try:
         async with relay.running():
             yield

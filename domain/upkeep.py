@@ -7,7 +7,6 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
-from domain.escalation import EscalationRun
 from domain.mint_request import MintStatus
 from domain.records import RequestRecord
 
@@ -46,9 +45,7 @@ def lateness(record: RequestRecord, now: datetime) -> str | None:
     PENDING: its next stage or expiry. APPROVED: an envelope. SUBMITTING: an outcome after its time bound.
     """
     if record.status is MintStatus.PENDING:
-        run = EscalationRun(record.policy, record.created_at, record.sla_scale, record.next_stage)
-        run.touch(record.last_activity_at)
-        due = run.due_next()
+        due = record.escalation().due_next()
         return due.name if now > due.at + GRACE else None
     if record.status is MintStatus.APPROVED and record.decided_at is not None:
         return "submission" if now > record.decided_at + GRACE else None
