@@ -28,6 +28,7 @@ from settings import TESTNET_PASSPHRASE
 from starter import decisions
 from starter.requests import start_request
 from tests.domain.factories import make_request
+from tests.support.acks import AUTHORITY
 from tests.support.ledger import MintLedger, mint_ledger
 from tests.support.postgres import Seeded
 from worker import mint_worker, stellar_worker
@@ -64,7 +65,7 @@ class Desk:
     async def worker(self) -> AsyncIterator[None]:
         """The workers of the queue `mint` and, if there is a ledger, `stellar`, as worker.py builds them."""
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(mint_worker(self.client, self.seeded.database))
+            await stack.enter_async_context(mint_worker(self.client, self.seeded.database, AUTHORITY))
             if self.ledger is not None:
                 horizon = Horizon(self.ledger.url)
                 stack.push_async_callback(horizon.close)
