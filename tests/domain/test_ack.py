@@ -122,18 +122,9 @@ def test_other_types_purposes_and_payloads_are_refused():
     decision = signed(claim, "application/vnd.mintkeeper.decision+json")
     assert refusal(AUTHORITY.verify, decision) == "bad_signature"
     assert refusal(AUTHORITY.verify, signed(claim | {"purpose": "login"})) == "wrong_purpose"
-    for broken in (
-        b"",
-        b"{}",
-        b"[]",
-        b"null",
-        b"\xff",
-        claim | {"expiresUtc": "soon"},
-        claim | {"sub": "\x00"},
-    ):
+    changes = ({"expiresUtc": "soon"}, {"expiresUtc": "2026-11-22T08:00:00"}, {"sub": "\x00"}, {"stage": -1})
+    for broken in (b"", b"{}", b"[]", b"null", b"\xff", *(claim | change for change in changes)):
         assert refusal(AUTHORITY.verify, signed(broken)) == "malformed"
-    naive = claim | {"expiresUtc": "2026-11-22T08:00:00"}
-    assert refusal(AUTHORITY.verify, signed(naive)) == "malformed"
 
 
 def test_a_token_ends_after_24_hours_and_never_after_its_request():
@@ -219,8 +210,7 @@ def believed(token):
     """Whether the token passes every check that needs no database; only AckRefused may be raised."""
     try:
         AUTHORITY.verify(decode(token))
-    except AckRefused as refused:
-        assert token not in refused.message or not token.strip("= ")
+    except AckRefused:
         return False
     return True
 
@@ -258,7 +248,8 @@ def test_no_changed_byte_changes_what_is_said(place, change):
 @pytest.mark.parametrize(
     "token",
     [
-        "", " ", "=", "====", "eyJ", "e", TOKEN[:-7], TOKEN + TOKEN, TOKEN + ".", TOKEN * 20, "A" * LONGEST_TOKEN,
+        "", " ", "=", "====", "eyJ", "e", TOKEN[:-7], TOKEN + TOKEN, TOKEN + ".", TOKEN * 20,
+        "A" * LONGEST_TOKEN,
         "A" * (LONGEST_TOKEN + 1), "\ud800", "eyJ\x00", "../../etc/passwd", "%00", "é" * 40,
         base64.b64encode(b"[" * 5000).decode(), base64.b64encode(b'{"payload":"\\ud800"}').decode(),
     ],
@@ -268,15 +259,9 @@ def test_well_known_garbage_is_malformed(token):
     assert refusal(decode, token) == "malformed"
 
 
-def test_lone_surrogates_in_an_object_are_malformed():
+@pytest.mark.parametrize("field", ["payload", "payloadType", "keyid"])
+def test_lone_surrogates_in_an_object_are_malformed(field):
     """Temporal's JSON can carry what no encoding can: it ends here."""
-    for field in ("payload", "payloadType"):
-        broken = {
-            "payload": "e30=",
-            "payloadType": ACK_TYPE,
-            "signatures": [{"sig": "AA=="}],
-            field: "\ud800",
-        }
-        assert refusal(read_envelope, broken) == "malformed"
-    hint = {"payload": "e30=", "payloadType": ACK_TYPE, "signatures": [{"sig": "AA==", "keyid": "\udfff"}]}
-    assert refusal(read_envelope, hint) == "malformed"
+    signature = {"sig": "AA==", "keyid": "\ud800" if field == "keyid" else ""}
+    broken = {"payload": "e30=", "payloadType": ACK_TYPE, "signatures": [signature], field: "\ud800"}
+    assert refusal(read_envelope, broken) == "malformed"
