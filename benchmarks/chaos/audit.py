@@ -19,6 +19,7 @@ from temporalio.service import RPCError
 
 from benchmarks.chaos.book import Book, Payment, read_book
 from benchmarks.chaos.clients import Ticket
+from benchmarks.chaos.plan import Course
 from benchmarks.chaos.proofs import refute
 from benchmarks.chaos.sandbox_client import SandboxClient
 from db import reads
@@ -32,6 +33,15 @@ _IN_TIME = timedelta(seconds=10)
 """A workflow that has ended answers at once."""
 
 _HELD = text("SELECT account, state, request_id FROM stellar_channels WHERE state <> 'FREE'")
+
+_DECIDED_BY_THE_LEDGER = frozenset({MintStatus.CONFIRMED, MintStatus.TIMEOUT_FAILED})
+_EXPLAINED = {
+    Course.PLAIN: _DECIDED_BY_THE_LEDGER,
+    Course.CONTESTED: _DECIDED_BY_THE_LEDGER | {MintStatus.REJECTED},
+    Course.REJECTED: {MintStatus.REJECTED},
+    Course.STRAY: {MintStatus.FAILED},
+}
+"""How a request may end, by what people do with it; no fault of a network or a process changes that."""
 
 
 @dataclass
@@ -53,6 +63,8 @@ class Findings:
     not_ended: list[str] = field(default_factory=list)
     anomalies: list[str] = field(default_factory=list)
     refuted_proofs: list[str] = field(default_factory=list)
+    strange_ends: list[str] = field(default_factory=list)
+    """Ended as nothing that was done to the request explains: FAILED although the destination is ready …"""
     disagreements: list[str] = field(default_factory=list)
     """Temporal and database tell different ends."""
     broken_chain: list[str] = field(default_factory=list)
@@ -78,7 +90,7 @@ async def audit(
             findings.not_ended.append(f"{ticket.request.id}: never opened")
             continue
         findings.statuses[ticket.request.id] = record.status
-        _judge_state(findings, record)
+        _judge_state(findings, ticket.ask.course, record)
         _judge_payments(findings, record, paid.pop(ticket.request.digest(), []))
         await _judge_proof(findings, record, book, ledger)
         await _judge_workflow(findings, ticket, record)
@@ -97,8 +109,10 @@ async def _record(database: Database, ticket: Ticket) -> RequestRecord | None:
         return await reads.request(tx, ticket.request.id)
 
 
-def _judge_state(findings: Findings, record: RequestRecord) -> None:
+def _judge_state(findings: Findings, course: Course, record: RequestRecord) -> None:
     named = f"{record.request.id}: {record.status} {record.reason}"
+    if record.status in TERMINAL and record.status not in _EXPLAINED[course]:
+        findings.strange_ends.append(f"{named} ({course})")
     if record.status is MintStatus.ANOMALY:
         findings.anomalies.append(named)
     elif record.status not in TERMINAL:

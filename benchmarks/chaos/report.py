@@ -44,6 +44,7 @@ def demands(outcome: Outcome) -> list[Demand]:
         Demand("requests without a terminal state", findings.not_ended, f"{len(outcome.plan.asks)} requests"),
         Demand("ANOMALY", findings.anomalies),
         Demand("proofs of TIMEOUT_FAILED refuted", findings.refuted_proofs, _proofs(findings)),
+        Demand("ended as nothing explains", findings.strange_ends),
         Demand("workflow and database disagree", findings.disagreements),
         Demand("breaks in the audit chain", findings.broken_chain, f"{findings.audit_events} events"),
         Demand("channel accounts not free again", findings.held_channels, f"{outcome.plan.size.channels}"),

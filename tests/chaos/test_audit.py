@@ -1,5 +1,6 @@
 """The audit of the chaos run can fail: each thing that must never be is found when it is there."""
 
+import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -9,7 +10,7 @@ from stellar_sdk import HashMemo, Payment, TransactionBuilder
 from benchmarks.chaos.audit import Findings, audit
 from benchmarks.chaos.book import read_book
 from benchmarks.chaos.clients import Ticket
-from benchmarks.chaos.plan import SHORT, make_plan
+from benchmarks.chaos.plan import SHORT, Course, make_plan
 from benchmarks.chaos.proofs import refute
 from benchmarks.chaos.sandbox_client import SandboxClient
 from domain.amounts import format_amount
@@ -18,7 +19,7 @@ from settings import TESTNET_PASSPHRASE
 from starter.local.stack_file import DemoWorld
 from tests.support.minting import Minting, minting_on
 
-ASK = make_plan(1, SHORT).asks[0]
+ASK = dataclasses.replace(make_plan(1, SHORT).asks[0], course=Course.PLAIN)
 
 
 @pytest.fixture
@@ -113,6 +114,14 @@ async def test_a_request_without_an_end_is_found(minting):
     request = await minting.approved()
     never = request.model_copy(update={"id": "mr_" + "0" * 26})
     assert len((await audited(minting, request, never)).not_ended) == 2
+
+
+async def test_an_end_that_nothing_explains_is_found(minting):
+    """A request that was approved and whose destination is ready does not fail."""
+    request = await minting.approved()
+    await minting.ledger.trust(minting.ledger.holder, limit="0")
+    assert (await minting.submit(request)).status is MintStatus.FAILED
+    assert broken(await audited(minting, request)) == {"strange_ends"}
 
 
 async def test_a_proof_that_stands_is_verified(minting):
