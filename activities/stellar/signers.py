@@ -100,7 +100,7 @@ class Wallet:
             raise ConfigurationError("MINTKEEPER_CHANNEL_SIGNER names one account twice: remove one of them")
         self.family = family
         self.funding = funding.account_id if funding else None
-        if self.funding in self.channels:
+        if funding and (self.funding in self.channels or (family and family.signer(funding.account_id))):
             raise ConfigurationError(
                 "MINTKEEPER_FUNDING_SIGNER is a channel account too: use an account that does nothing else"
             )
