@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test lint bench lock
+.PHONY: help setup demo up test lint bench chaos lock
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+: .*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -38,6 +38,9 @@ lint: setup  ## ruff, mypy --strict, the import rules
 
 bench: setup  ## measure throughput, history size and lateness
 	$(BIN)/python -m benchmarks
+
+chaos: setup  ## faults at random from a printed seed, then an audit of the ledger (SEED=… repeats a run)
+	$(BIN)/python -m benchmarks.chaos $(if $(SEED),--seed $(SEED))
 
 lock: setup  ## write requirements.lock anew from pyproject.toml (needs uv on the PATH)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \

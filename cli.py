@@ -9,7 +9,20 @@ from typing import NoReturn
 
 import typer
 
-from commands import acting, audit, dictionaries, doctor, keys, messages, parts, requests, schedules
+from commands import (
+    acking,
+    acting,
+    audit,
+    dictionaries,
+    doctor,
+    keys,
+    ledger,
+    messages,
+    parts,
+    requests,
+    schedules,
+    stellar_channels,
+)
 
 app = typer.Typer(
     name="mintkeeper",
@@ -19,7 +32,21 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for subject in (requests, acting, parts, dictionaries, messages, audit, keys, schedules, doctor):
+_SUBJECTS = (
+    requests,
+    acting,
+    acking,
+    parts,
+    dictionaries,
+    messages,
+    audit,
+    ledger,
+    stellar_channels,
+    keys,
+    schedules,
+    doctor,
+)
+for subject in _SUBJECTS:
     subject.register(app)
 
 

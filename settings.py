@@ -24,7 +24,10 @@ class Settings(BaseSettings):
     network_passphrase: str = ""
     issuer_signer: str = ""
     channel_signer: str = ""
-    """Signer URLs separated by commas, one a channel account; empty: the issuer is the only channel."""
+    """Signer URLs separated by commas: seeds of one channel account each, and at most one mnemonic phrase
+    for a family of them; empty: the issuer is the only channel."""
+    funding_signer: str = ""
+    """Signer URL of the account that creates channel accounts and tops them up."""
     allow_env_signer_on_public: bool = False
     authority_key: str = ""
     submission_window_seconds: int = Field(default=120, ge=5, le=3600)

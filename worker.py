@@ -13,22 +13,32 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from activities.acks import AckActivities
 from activities.boundary import ErrorBoundary
 from activities.decisions import DecisionActivities
 from activities.notifications.channels import ChannelSettings, build_channels
 from activities.notifications.relay import Relay
 from activities.requests import RequestActivities
 from activities.stellar.activities import StellarActivities
+from activities.stellar.channel_accounts import ChannelAccountActivities
 from activities.stellar.horizon import Horizon
 from activities.stellar.rules import SubmissionRules
 from activities.stellar.signers import build_wallet
 from activities.upkeep import UpkeepActivities
 from db.session import Database
 from domain import steps
+from domain.ack import NO_AUTHORITY, Authority
 from domain.errors import ConfigurationError
 from settings import Settings
 from starter import temporal
+from starter.keys import open_authority
 from starter.workflows import RequestWorkflows
+from workflows.channel_accounts import (
+    ChannelAccountsWorkflow,
+    ChannelBalancesWorkflow,
+    ChannelTopUpWorkflow,
+)
+from workflows.ledger_inspection import LedgerInspectionWorkflow
 from workflows.mint_request import MintRequestWorkflow
 from workflows.upkeep import AuditPendingWorkflow
 
@@ -46,6 +56,9 @@ _RUNNER = SandboxedWorkflowRunner(
         "domain", "workflows", "rfc8785", "cryptography", "stellar_sdk"
     )
 )
+
+
+_CHANNEL_WORKFLOWS = (ChannelAccountsWorkflow, ChannelTopUpWorkflow, ChannelBalancesWorkflow)
 
 
 async def run_worker(settings: Settings, *, queues: Sequence[str], stop: asyncio.Event) -> None:
@@ -86,24 +99,28 @@ async def _serving(queue: str, client: Client, database: Database, settings: Set
     elif queue == steps.STELLAR_QUEUE:
         horizon = Horizon(settings.horizon_url)
         wallet, rules = build_wallet(settings), SubmissionRules.of(settings)
+        stellar = StellarActivities(database, horizon, wallet, rules)
+        accounts = ChannelAccountActivities(database, horizon, wallet, rules)
         try:
-            async with stellar_worker(client, StellarActivities(database, horizon, wallet, rules)):
+            async with stellar_worker(client, stellar, accounts):
                 yield
         finally:
             await horizon.close()
+    elif queue == steps.MINT_QUEUE:
+        async with mint_worker(client, database, open_authority(settings.authority_key)):
+            yield
     else:
-        build = {steps.MINT_QUEUE: mint_worker, steps.MAINTENANCE_QUEUE: maintenance_worker}[queue]
-        async with build(client, database):
+        async with maintenance_worker(client, database):
             yield
 
 
-def mint_worker(client: Client, database: Database) -> Worker:
-    """Workflows and the database's activities."""
+def mint_worker(client: Client, database: Database, authority: Authority = NO_AUTHORITY) -> Worker:
+    """Workflows and the database's activities; without an authority no ack is believed."""
     requests, decisions = RequestActivities(database), DecisionActivities(database)
     return Worker(
         client,
         task_queue=steps.MINT_QUEUE,
-        workflows=[MintRequestWorkflow],
+        workflows=[MintRequestWorkflow, LedgerInspectionWorkflow],
         activities=[
             requests.open_request,
             requests.run_stage,
@@ -111,6 +128,7 @@ def mint_worker(client: Client, database: Database) -> Worker:
             requests.assign,
             requests.comment,
             decisions.decide,
+            AckActivities(database, authority).acknowledge,
         ],
         workflow_runner=_RUNNER,
         interceptors=[ErrorBoundary()],
@@ -119,12 +137,21 @@ def mint_worker(client: Client, database: Database) -> Worker:
     )
 
 
-def stellar_worker(client: Client, stellar: StellarActivities) -> Worker:
-    """Submission and confirmation; a queue of its own, since only its workers hold signers."""
+def stellar_worker(client: Client, stellar: StellarActivities, accounts: ChannelAccountActivities) -> Worker:
+    """Whatever signs or asks the ledger; a queue of its own, since only its workers hold signers."""
     return Worker(
         client,
         task_queue=steps.STELLAR_QUEUE,
-        activities=[stellar.submit, stellar.settle],
+        activities=[
+            stellar.submit,
+            stellar.settle,
+            stellar.inspector.inspect,
+            accounts.plan_channels,
+            accounts.fund_channels,
+            accounts.deliver_funding,
+            accounts.top_up_channels,
+            accounts.look_at_channels,
+        ],
         interceptors=[ErrorBoundary()],
         # the default would send a heartbeat every 8 s only, close to the 10 s after which one is missed
         max_heartbeat_throttle_interval=timedelta(seconds=3),
@@ -133,12 +160,12 @@ def stellar_worker(client: Client, stellar: StellarActivities) -> Worker:
 
 
 def maintenance_worker(client: Client, database: Database) -> Worker:
-    """The periodic tasks."""
+    """The periodic tasks, and the workflows of the channel accounts."""
     upkeep = UpkeepActivities(database, RequestWorkflows(client))
     return Worker(
         client,
         task_queue=steps.MAINTENANCE_QUEUE,
-        workflows=[AuditPendingWorkflow],
+        workflows=[AuditPendingWorkflow, *_CHANNEL_WORKFLOWS],
         activities=[upkeep.audit_pending],
         workflow_runner=_RUNNER,
         interceptors=[ErrorBoundary()],
@@ -149,7 +176,12 @@ def maintenance_worker(client: Client, database: Database) -> Worker:
 def replayer() -> Replayer:
     """Replays histories exactly as the worker would run them."""
     return Replayer(
-        workflows=[MintRequestWorkflow, AuditPendingWorkflow],
+        workflows=[
+            MintRequestWorkflow,
+            LedgerInspectionWorkflow,
+            AuditPendingWorkflow,
+            *_CHANNEL_WORKFLOWS,
+        ],
         workflow_runner=_RUNNER,
         data_converter=pydantic_data_converter,
     )
@@ -158,7 +190,13 @@ def replayer() -> Replayer:
 @asynccontextmanager
 async def _relaying(database: Database, settings: Settings) -> AsyncIterator[None]:
     channels = build_channels(ChannelSettings.of(settings))
-    relay = Relay(database, channels, public_url=settings.public_url, temporal_url=settings.temporal_ui_url)
+    relay = Relay(
+        database,
+        channels,
+        public_url=settings.public_url,
+        temporal_url=settings.temporal_ui_url,
+        authority=open_authority(settings.authority_key),
+    )
     try:
         async with relay.running():
             yield

@@ -11,11 +11,13 @@ from pydantic import ValidationError
 from temporalio import activity
 
 from db import reads
+from db.reads.inspections import inspections
 from db.session import Database, Transaction
 from db.writes import decisions
 from domain import dsse, steps
 from domain.approvals import (
     DECISION_TYPE,
+    RESOLUTIONS,
     Approval,
     Decision,
     DecisionOutcome,
@@ -25,10 +27,11 @@ from domain.approvals import (
     tally,
 )
 from domain.errors import DecisionRefused, InvalidInput
-from domain.judgement import judge
+from domain.judgement import judge, outcome_of
 from domain.mint_request import MintStatus
 from domain.records import RequestRecord, Signer
 from domain.steps import DecideAnswer, DecideStep, Standing
+from domain.weighing import judge_recorded
 
 _ENDS_IN = {
     Verdict.REJECT: MintStatus.REJECTED,
@@ -72,6 +75,7 @@ class DecisionActivities:
             # an outage may have held this up since `at`: too late is too late when it is written
             now = max(step.at, datetime.now(UTC))
             judge(decision, frozenset(step.expected), _as_due(record, step), signer, now)
+            await _check_evidence(tx, decision, now)
             record = await _record(tx, record, decision, signer, envelope, step)
             return _answer(record, decision)
 
@@ -100,6 +104,13 @@ class DecisionActivities:
             missing_tier=record.missing.missing_tier,
         )
         return DecideAnswer(outcome=outcome, standing=Standing.of(record))
+
+
+async def _check_evidence(tx: Transaction, decision: Decision, now: datetime) -> None:
+    """A resolution's evidence must be what a worker of ours has seen, not only what somebody signed."""
+    if decision.evidence is not None and decision.verdict in RESOLUTIONS:
+        recorded = await inspections(tx, decision.request_id)
+        judge_recorded(decision.evidence, outcome_of(decision.verdict), recorded, now)
 
 
 def _check_repeated(decision: Decision, earlier: dict[str, Any]) -> None:

@@ -45,11 +45,11 @@ class RequestActivities:
     async def run_stage(self, step: StageStep) -> Standing:
         """Record a stage, grant its tier, write its deliveries; nothing once the request has left PENDING.
 
-        A decision whose answer was lost with its worker may stand in the database already.
+        A decision or an ack whose answer was lost with its worker may stand in the database already.
         """
         async with self._database.transaction() as tx:
             record = await reads.lock_request(tx, step.request_id)
-            if record.status is MintStatus.PENDING:
+            if record.status is MintStatus.PENDING and not record.escalation().is_held(step.at):
                 record = await requests.run_stage(
                     tx, record=record, stage=step.stage, due_at=step.due_at, at=step.at
                 )

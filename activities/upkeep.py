@@ -9,7 +9,7 @@ from temporalio import activity
 
 from db import reads
 from db.session import Database
-from db.writes import requests
+from db.writes import requests, stellar_channels
 from domain import steps
 from domain.records import RequestRecord
 from domain.upkeep import AuditReport, WorkflowState, lateness
@@ -34,7 +34,10 @@ class UpkeepActivities:
 
     @activity.defn(name=steps.AUDIT_PENDING)
     async def audit_pending(self) -> AuditReport:
-        """Look at every open request: start a lost workflow again, report a late one."""
+        """Look at every open request: start a lost workflow again, report a late one.
+
+        Then at the channel accounts that ended requests left reserved.
+        """
         async with self._database.transaction() as tx:
             records = await reads.open_requests(tx)
         restarted, late = [], []
@@ -46,7 +49,24 @@ class UpkeepActivities:
             elif missed := lateness(record, datetime.now(UTC)):
                 await self._report(record, "audit.late", f"{missed} is overdue and nothing happened")
                 late.append(record.request.id)
-        return AuditReport(checked=len(records), restarted=tuple(restarted), late=tuple(late))
+        returned, suspect = await self._sweep_channels()
+        return AuditReport(
+            checked=len(records),
+            restarted=tuple(restarted),
+            late=tuple(late),
+            returned_channels=returned,
+            suspect_channels=suspect,
+        )
+
+    async def _sweep_channels(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Take back what ended requests left reserved; where the proof lacks, only report it."""
+        async with self._database.transaction() as tx:
+            returned, suspect = await stellar_channels.take_back_channels(tx, datetime.now(UTC))
+        for channel in suspect:
+            activity.logger.error("channel account %s is not given back: %s", channel.account, channel.why)
+            async with self._database.transaction() as tx:
+                await stellar_channels.report_channel(tx, channel, datetime.now(UTC))
+        return returned, tuple(channel.account for channel in suspect)
 
     async def _restart(self, record: RequestRecord) -> bool:
         """Start it again, unless it has come to its end since the list was read."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -83,15 +84,21 @@ async def resolve(
         Resolution, typer.Option("--outcome", help="What the ledger shows.", show_default=False)
     ],
     reason: Reason,
+    evidence: Annotated[
+        Path | None,
+        option("--evidence", "Sign what 'ledger inspect --save' kept; a new look unless said.", "FILE"),
+    ] = None,
     key_file: KeyFile = None,
     decision_id: DecisionId = None,
     signal: AsSignal = False,
     wait: Wait = ANSWER_SECONDS,
 ) -> None:
-    """Resolve a request in ANOMALY by hand, as an admin."""
-    from commands.deciding import Order, decide
+    """Resolve a request in ANOMALY, as an admin: look at the ledger, and sign what it shows."""
+    from commands.deciding import Order
+    from commands.resolving import resolve_request
 
-    await decide(cli, Order(request_id, outcome.value, user, reason, key_file, decision_id, signal, wait))
+    order = Order(request_id, outcome.value, user, reason, key_file, decision_id, signal, wait)
+    await resolve_request(cli, order, evidence)
 
 
 async def claim(cli: Cli, request_id: Id, user: AsUser) -> None:

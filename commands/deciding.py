@@ -11,6 +11,7 @@ from commands.documents import Document
 from commands.lookup import load_request
 from domain.approvals import Decision, DecisionOutcome, SignedDecision, Verdict
 from domain.errors import DecisionRefused, NotOpen, OutcomeUnknown
+from domain.evidence import LedgerEvidence
 from domain.mint_request import TERMINAL
 from domain.records import RequestRecord
 from starter.decisions import decide as send_update
@@ -34,8 +35,11 @@ class Order:
     wait_seconds: float
 
 
-async def decide(cli: Cli, order: Order) -> None:
-    """Sign and send; raises DecisionRefused, NotOpen, OutcomeUnknown and what else may go wrong."""
+async def decide(cli: Cli, order: Order, evidence: LedgerEvidence | None = None) -> None:
+    """Sign and send; raises DecisionRefused, NotOpen, OutcomeUnknown and what else may go wrong.
+
+    `evidence` goes with a resolution, under the same signature.
+    """
     key = load_key(order.key_file or cli.key_file(order.user))
     decision_id = order.decision_id or new_decision_id()
     async with cli.database() as database:
@@ -48,6 +52,7 @@ async def decide(cli: Cli, order: Order) -> None:
             approver=order.user,
             reason=order.reason,
             issued_at=datetime.now(UTC),
+            evidence=evidence,
         )
         try:
             outcome = await _send(cli, decision, sign_decision(decision, key), order)
@@ -55,7 +60,7 @@ async def decide(cli: Cli, order: Order) -> None:
             raise cli.fail(error.code, error.message, decision_id=decision_id) from error
         except NotOpen as error:
             raise refuse_closed(await load_request(database, record.request.id), error) from error
-    _answer(cli, record.request.id, decision_id, outcome)
+    _answer(cli, decision, outcome)
 
 
 async def _send(cli: Cli, decision: Decision, signed: SignedDecision, order: Order) -> DecisionOutcome | None:
@@ -77,11 +82,14 @@ def refuse_closed(record: RequestRecord, error: NotOpen) -> NotOpen:
     return error
 
 
-def _answer(cli: Cli, request_id: str, decision_id: str, outcome: DecisionOutcome | None) -> None:
+def _answer(cli: Cli, decision: Decision, outcome: DecisionOutcome | None) -> None:
+    request_id, decision_id = decision.request_id, decision.decision_id
+    signed = {} if decision.evidence is None else {"evidence_sha256": decision.evidence.sha256()}
     if outcome is None:
         look = f"mintkeeper show {request_id}"
         document: Document = {
             "id": request_id, "decision_id": decision_id, "sent": "signal", "accepted": None, "look": look,
+            **signed,
         }  # fmt: skip
         cli.emit(
             document,
@@ -90,5 +98,5 @@ def _answer(cli: Cli, request_id: str, decision_id: str, outcome: DecisionOutcom
         return
     if not outcome.accepted:
         raise DecisionRefused(outcome.message, outcome.reason or "refused")
-    document = {"id": request_id, "decision_id": decision_id, **outcome.model_dump(mode="json")}
+    document = {"id": request_id, "decision_id": decision_id, **outcome.model_dump(mode="json"), **signed}
     cli.emit(document, lambda: f"{request_id}: {outcome.message}")

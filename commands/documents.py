@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from domain.amounts import format_amount
-from domain.escalation import Due, EscalationRun
+from domain.escalation import Due
 from domain.mint_request import MintStatus, utc_text
 from domain.records import RequestRecord
 
@@ -39,6 +39,7 @@ def request_document(record: RequestRecord, timeline: Sequence[Mapping[str, Any]
         "missing_tier": record.missing.missing_tier,
         "eligible_tiers": _eligible_tiers(record),
         "escalation_level": record.escalation_level,
+        "acknowledged": _acknowledged(record),
         "next_timer": {"name": due.name, "due_at": _moment(due.at)} if due else None,
         "submission": _submission(record),
         "resubmission_of": request.resubmission_of,
@@ -54,9 +55,7 @@ def next_due(record: RequestRecord) -> Due | None:
     """What time will do to a PENDING request next; None for any other."""
     if record.status is not MintStatus.PENDING:
         return None
-    run = EscalationRun(record.policy, record.created_at, record.sla_scale, record.next_stage)
-    run.touch(record.last_activity_at)
-    return run.due_next()
+    return record.escalation().due_next()
 
 
 def plain(value: Any) -> Any:
@@ -79,6 +78,12 @@ def _moment(value: datetime) -> str:
 def _eligible_tiers(record: RequestRecord) -> list[int]:
     pending = record.status is MintStatus.PENDING
     return record.rule.eligible_tiers(record.granted_tiers) if pending else []
+
+
+def _acknowledged(record: RequestRecord) -> Document | None:
+    if record.acknowledged_at is None:
+        return None
+    return {"by": record.acknowledged_by, "at": _moment(record.acknowledged_at)}
 
 
 def _submission(record: RequestRecord) -> Document | None:

@@ -125,6 +125,8 @@ def _facts(record: RequestRecord, document: Document, url: str | None) -> Iterat
         tiers = ", ".join(map(str, document["eligible_tiers"]))
         yield "awaits", f"{record.missing.text()}; tier {tiers} may decide"
         yield "assignee", record.assignee or "nobody"
+        if document["acknowledged"]:
+            yield "on it", f"{document['acknowledged']['by']} since {document['acknowledged']['at']}"
     if due := next_due(record):
         yield "next", f"{due.name} {_countdown(due.at, now)}"
         yield "expires", f"{document['expires_at']} ({_countdown(record.expires_at, now)})"

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Annotated, Literal
 
+import rfc8785
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
 from domain.amounts import MAX_STROOPS, Asset
 from domain.dsse import Envelope
 from domain.errors import InvalidInput, Refused
+from domain.evidence import LedgerEvidence
 from domain.text import PlainText, UserName
 
 DECISION_TYPE = "application/vnd.mintkeeper.decision+json"
@@ -53,6 +55,10 @@ class RefusalReason(StrEnum):
     WRONG_REQUEST = "wrong_request"
     WRONG_VERDICT = "wrong_verdict"
     REASON_MISSING = "reason_missing"
+    EVIDENCE_MISSING = "evidence_missing"
+    EVIDENCE_CONTRADICTS = "evidence_contradicts"
+    EVIDENCE_UNKNOWN = "evidence_unknown"
+    EVIDENCE_STALE = "evidence_stale"
     INTERNAL = "internal"
     NOT_OPEN = "not_open"
     EXPIRED = "expired"
@@ -71,6 +77,15 @@ class Decision(BaseModel):
     approver: UserName
     reason: PlainText = ""
     issued_at: AwareDatetime
+    evidence: LedgerEvidence | None = None
+    """What the ledger shows: with a resolution only, and then the signature covers it."""
+
+    def canonical(self) -> bytes:
+        """What is signed: canonical JSON (RFC 8785), without `evidence` where there is none."""
+        content = self.model_dump(mode="json", by_alias=True)
+        if self.evidence is None:
+            del content["evidence"]
+        return rfc8785.dumps(content)
 
     @classmethod
     def parse(cls, payload: bytes) -> Decision:

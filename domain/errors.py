@@ -5,6 +5,7 @@ MintkeeperError
 ├── NotFound              a request, user, policy … that does not exist
 ├── Refused               a rule of the house says no
 │   ├── DecisionRefused   a decision had no effect (`reason` says which rule)
+│   ├── AckRefused        an acknowledgement had no effect (`reason` says why)
 │   ├── NotOpen           the request is no longer PENDING
 │   ├── TransitionRefused a state change that the table of transitions lacks
 │   ├── PrecheckFailed    the destination or the issuer is not ready on the ledger
@@ -18,6 +19,8 @@ failure type, retry policies match it. Each message is one clear line that says 
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 
 class MintkeeperError(Exception):
@@ -60,6 +63,20 @@ class DecisionRefused(Refused):
     def __init__(self, message: str, reason: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class AckRefused(Refused):
+    """An acknowledgement that had no effect; `reason` is one of `domain.ack.AckRefusal`.
+
+    `recorded` is what is known of the request, for those who hold a valid token of it.
+    """
+
+    code = "ack_refused"
+
+    def __init__(self, message: str, reason: str = "", recorded: Mapping[str, object] | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.recorded = recorded or {}
 
 
 class NotOpen(Refused):

@@ -131,6 +131,7 @@ class EscalationRun:
         self._started_at = started_at
         self._last_activity = started_at
         self._scale = scale
+        self._acknowledged_at: datetime | None = None
         self.next_stage = next_stage
 
     @property
@@ -143,14 +144,34 @@ class EscalationRun:
         if self._policy.clock == "inactivity":
             self._last_activity = max(self._last_activity, at)
 
+    def acknowledge(self, at: datetime | None) -> None:
+        """Somebody is on it since `at`, which holds the stages back; None: nobody is (any more)."""
+        self._acknowledged_at = at
+
+    def is_held(self, now: datetime) -> bool:
+        """Tell whether an acknowledgement keeps stages from running at `now`."""
+        return self._acknowledged_at is not None and now < self._resumes_at()
+
+    def _resumes_at(self) -> datetime:
+        """From when on stages may run; an ack without a time-out holds them until the expiry."""
+        if self._acknowledged_at is None:
+            return self._started_at
+        if not self._policy.ack_timeout_seconds:
+            return self.expires_at
+        return self._acknowledged_at + timedelta(seconds=self._policy.ack_timeout_seconds) / self._scale
+
     def due_next(self) -> Due:
-        """The next stage or, when none is left or it would come too late, the expiry."""
+        """The next stage or, when none is left or it would come too late, the expiry.
+
+        Stages that an acknowledgement has held back come one after the other as soon as it has lapsed.
+        """
         if self.next_stage < len(self._policy.stages):
             stage = self._policy.stages[self.next_stage]
             delay = timedelta(seconds=stage.delay_seconds) / self._scale
-            at = self._last_activity + delay
+            resumes_at = self._resumes_at()
+            at = max(self._last_activity + delay, resumes_at)
             if at < self.expires_at:
-                ready_at = at - min(delay / 1000, LONGEST_LEAD)
+                ready_at = max(at - min(delay / 1000, LONGEST_LEAD), resumes_at)
                 return Due(at=at, ready_at=ready_at, stage=self.next_stage, name=stage_name(stage))
         return Due(at=self.expires_at, ready_at=self.expires_at, stage=None, name="expiry")
 

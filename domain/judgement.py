@@ -8,6 +8,8 @@ from domain.approvals import RESOLUTIONS, Decision, RefusalReason, Verdict
 from domain.errors import DecisionRefused
 from domain.mint_request import MintStatus
 from domain.records import RequestRecord, Signer
+from domain.submission import Outcome
+from domain.weighing import judge_evidence
 
 _ENDED = "the request is {status} already; it can't change any more"
 
@@ -40,6 +42,11 @@ def judge(
         _judge_cancel(record, signer)
     else:
         _judge_approver(decision, record, signer)
+
+
+def outcome_of(resolution: Verdict) -> Outcome:
+    """The outcome of a submission that a resolution stands for."""
+    return Outcome(resolution.value.upper())
 
 
 def _judge_open(record: RequestRecord, now: datetime) -> None:
@@ -82,6 +89,7 @@ def _judge_resolution(decision: Decision, record: RequestRecord, signer: Signer)
         raise _refuse("four eyes: the requester can't resolve their own request", RefusalReason.SELF_APPROVAL)
     if not decision.reason.strip():
         raise _refuse("resolving an anomaly needs a reason", RefusalReason.REASON_MISSING)
+    judge_evidence(decision.evidence, record, outcome_of(decision.verdict))
 
 
 def _same_person(signer: Signer, record: RequestRecord) -> bool:

@@ -9,9 +9,11 @@ from typing import Any
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from domain.approvals import ActorRole, Approval, ApprovalRule, Tally, tally
-from domain.escalation import EscalationPolicy
+from domain.escalation import EscalationPolicy, EscalationRun
+from domain.ledger_options import LedgerOptions
 from domain.mint_request import MintRequest, MintStatus
 from domain.submission import Submission, SubmissionResult
+from domain.tickets import Ticket
 
 _frozen = ConfigDict(frozen=True)
 
@@ -36,10 +38,16 @@ class RequestRecord(BaseModel):
     """How many stages after the first notice have run."""
     assignee: str | None = None
     last_activity_at: AwareDatetime
+    acknowledged_by: str | None = None
+    """Who said "I am on it" last; nobody any more once a later stage has run."""
+    acknowledged_at: AwareDatetime | None = None
     decided_at: AwareDatetime | None = None
     ended_at: AwareDatetime | None = None
     reason: str = ""
     """Why it ended as it did, in plain words."""
+    ledger_options: LedgerOptions = LedgerOptions()
+    """What the tenant allows on the ledger now; the submission's plan says what was made of it."""
+    ticket: Ticket | None = None
     submission: Submission | None = None
     result: SubmissionResult | None = None
     resubmitted_as: str | None = None
@@ -48,6 +56,13 @@ class RequestRecord(BaseModel):
     def missing(self) -> Tally:
         """What the rule still lacks."""
         return tally(self.rule, self.approvals)
+
+    def escalation(self) -> EscalationRun:
+        """The run of its pinned policy, as far as it has come."""
+        run = EscalationRun(self.policy, self.created_at, self.sla_scale, self.next_stage)
+        run.touch(self.last_activity_at)
+        run.acknowledge(self.acknowledged_at)
+        return run
 
 
 class Signer(BaseModel):
@@ -100,6 +115,10 @@ class DeliveryJob(BaseModel):
     id: str
     tenant: str
     request_id: str
+    policy_id: str
+    """Of the request's pinned escalation policy."""
+    stage: int | None = None
+    """Which stage of the policy sends it; None: it is no message of a stage."""
     kind: str
     """Event kind: `opened`, `reminder`, `escalation`, `stalled`, `confirmed` …"""
     channel: str
@@ -116,3 +135,7 @@ class DeliveryJob(BaseModel):
     """What the template needs, as it was when the row was written."""
     request_status: MintStatus
     """As it is now: a stage's message is skipped when the request has left PENDING."""
+    acknowledged: bool = False
+    """Somebody is on it: messages of stages are skipped."""
+    expires_at: AwareDatetime
+    """When the request expires."""

@@ -9,12 +9,15 @@ from typing import Annotated, Any, Final
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from domain.ack import AckOutcome
 from domain.approvals import Approval, ApprovalRule, DecisionOutcome, RefusalReason, Verdict
 from domain.escalation import EscalationPolicy
+from domain.evidence import LedgerEvidence
 from domain.mint_request import MintRequest, MintStatus
 from domain.records import RequestRecord
 from domain.submission import SubmissionResult
 from domain.text import PlainText, UserName
+from domain.weighing import Finding
 
 OPEN: Final = "open_request"
 DECIDE: Final = "decide"
@@ -22,9 +25,11 @@ RUN_STAGE: Final = "run_stage"
 EXPIRE: Final = "expire"
 ASSIGN: Final = "assign"
 COMMENT: Final = "comment"
+ACKNOWLEDGE: Final = "acknowledge"
 SUBMIT: Final = "submit"
 SETTLE: Final = "settle"
 AUDIT_PENDING: Final = "audit_pending"
+INSPECT: Final = "inspect"
 
 MINT_QUEUE: Final = "mint"
 STELLAR_QUEUE: Final = "stellar"
@@ -60,6 +65,9 @@ class Standing(BaseModel):
     escalation_level: int = 0
     assignee: str | None = None
     last_activity_at: AwareDatetime
+    acknowledged_by: str | None = None
+    acknowledged_at: AwareDatetime | None = None
+    """Since when somebody is on it, which holds the stages back."""
     reason: str = ""
     hash: str = ""
     """Of the stored submission, if there is one."""
@@ -161,6 +169,27 @@ class CommentStep(BaseModel):
     at: AwareDatetime
 
 
+class AckStep(BaseModel):
+    """Verify an acknowledgement and let it hold the stages back, or record why not."""
+
+    model_config = _frozen
+
+    request_id: str
+    tenant: str
+    signed: Any
+    """As it came, in whatever shape: the token's DSSE envelope if the sender was honest."""
+    at: AwareDatetime
+
+
+class AckAnswer(BaseModel):
+    """The outcome for the sender, and the request as it stands now."""
+
+    model_config = _frozen
+
+    outcome: AckOutcome
+    standing: Standing
+
+
 class AssignMessage(BaseModel):
     """Argument of the updates `claim`, `release` and `assign`: who, by whom."""
 
@@ -216,6 +245,25 @@ class SubmitAnswer(BaseModel):
     """Set when the ledger decided at once; `status` is then the request's end (or ANOMALY)."""
 
 
+class InspectStep(BaseModel):
+    """Look at the ledger now, for a request with a stored submission; changes nothing but the audit."""
+
+    model_config = _frozen
+
+    request_id: str
+
+
+class Inspection(BaseModel):
+    """What was seen, and what that supports."""
+
+    model_config = _frozen
+
+    finding: Finding
+    sha256: str
+    """Of the evidence, as the audit chain keeps it."""
+    evidence: LedgerEvidence
+
+
 class RequestView(BaseModel):
     """Answer of the query `view`: the request as its workflow sees it."""
 
@@ -232,6 +280,8 @@ class RequestView(BaseModel):
     eligible_tiers: tuple[int, ...]
     escalation_level: int
     assignee: str | None
+    acknowledged_by: str | None = None
+    acknowledged_at: AwareDatetime | None = None
     created_at: AwareDatetime
     expires_at: AwareDatetime
     next_timer: dict[str, Any] | None

@@ -116,6 +116,9 @@ class Proof(BaseModel):
     account_ledger: int | None = None
     transaction_sequence: int | None = None
     note: str = ""
+    evidence: dict[str, object] | None = None
+    """For a resolution by an operator: the `domain.evidence.LedgerEvidence` that was signed with it."""
+    evidence_sha256: str | None = None
 
 
 class SubmissionResult(BaseModel):

@@ -7,7 +7,6 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
-from domain.escalation import EscalationRun
 from domain.mint_request import MintStatus
 from domain.records import RequestRecord
 
@@ -24,7 +23,8 @@ class WorkflowState(StrEnum):
 
 
 class AuditReport(BaseModel):
-    """The result of one look at all open requests; lists hold request ids."""
+    """The result of one look at all open requests and channel accounts; lists hold ids of requests
+    unless they say otherwise."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -33,6 +33,10 @@ class AuditReport(BaseModel):
     """Their workflow was missing or had been closed from outside; it runs again."""
     late: tuple[str, ...] = ()
     """Their timer or bound passed more than the grace ago and nothing happened."""
+    returned_channels: tuple[str, ...] = ()
+    """Channel accounts that an ended request had left reserved: proved harmless, and free again."""
+    suspect_channels: tuple[str, ...] = ()
+    """Channel accounts that an ended request holds and no proof allows to give back."""
 
 
 def lateness(record: RequestRecord, now: datetime) -> str | None:
@@ -41,9 +45,7 @@ def lateness(record: RequestRecord, now: datetime) -> str | None:
     PENDING: its next stage or expiry. APPROVED: an envelope. SUBMITTING: an outcome after its time bound.
     """
     if record.status is MintStatus.PENDING:
-        run = EscalationRun(record.policy, record.created_at, record.sla_scale, record.next_stage)
-        run.touch(record.last_activity_at)
-        due = run.due_next()
+        due = record.escalation().due_next()
         return due.name if now > due.at + GRACE else None
     if record.status is MintStatus.APPROVED and record.decided_at is not None:
         return "submission" if now > record.decided_at + GRACE else None

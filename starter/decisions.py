@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
-import rfc8785
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import ValidationError
 from temporalio.client import Client, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
@@ -23,6 +22,7 @@ from domain.approvals import (
 )
 from domain.dsse import sign
 from domain.errors import InvalidInput, NotOpen, OutcomeUnknown
+from domain.evidence import LedgerEvidence
 from domain.mint_request import workflow_id
 from domain.steps import AssignMessage, CommentMessage, Standing
 from domain.text import check_text
@@ -43,6 +43,7 @@ def make_decision(
     approver: str,
     reason: str,
     issued_at: datetime,
+    evidence: LedgerEvidence | None = None,
 ) -> Decision:
     """Put a decision together; raises InvalidInput for a reason that is too long, a malformed id …"""
     check_text(reason, "reason")
@@ -55,6 +56,7 @@ def make_decision(
             approver=approver,
             reason=reason,
             issued_at=issued_at,
+            evidence=evidence,
         )
     except ValidationError as error:
         first = error.errors()[0]
@@ -64,8 +66,7 @@ def make_decision(
 
 def sign_decision(decision: Decision, key: Ed25519PrivateKey) -> SignedDecision:
     """Sign the canonical JSON (RFC 8785) of a decision."""
-    payload = rfc8785.dumps(decision.model_dump(mode="json", by_alias=True))
-    return sign(payload, DECISION_TYPE, key)
+    return sign(decision.canonical(), DECISION_TYPE, key)
 
 
 def signal_name(verdict: Verdict) -> str:

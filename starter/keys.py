@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from domain.ack import Authority
 from domain.errors import ConfigurationError, NotFound, Refused
 
 _WIDER_THAN_OWNER = stat.S_IRWXG | stat.S_IRWXO
@@ -45,10 +46,35 @@ def load_key(path: Path) -> Ed25519PrivateKey:
         raise ConfigurationError(f"the key at {path} can't be read: {error.strerror}") from error
     if mode & _WIDER_THAN_OWNER:
         raise ConfigurationError(f"the key at {path} can be read by others: run 'chmod 600 {path}'")
+    return _parse(pem, str(path))
+
+
+def open_authority(setting: str) -> Authority:
+    """The authority keys of `MINTKEEPER_AUTHORITY_KEY`: `file:/path` or `env:NAME`, separated by commas.
+
+    The first signs, all verify: a new key is put in front, and the old one stays until the last token
+    that it signed has expired. Empty: no keys. Raises NotFound, or ConfigurationError as `load_key`.
+    """
+    return Authority([_open(url.strip()) for url in setting.split(",") if url.strip()])
+
+
+def _open(url: str) -> Ed25519PrivateKey:
+    scheme, _, place = url.partition(":")
+    if scheme == "file" and place:
+        return load_key(Path(place))
+    if scheme != "env" or not place:
+        raise ConfigurationError("MINTKEEPER_AUTHORITY_KEY is neither file:/path nor env:NAME")
+    pem = os.environ.get(place, "")
+    if not pem:
+        raise ConfigurationError(f"MINTKEEPER_AUTHORITY_KEY names the variable {place}, which is not set")
+    return _parse(pem.encode(), f"the variable {place}")
+
+
+def _parse(pem: bytes, where: str) -> Ed25519PrivateKey:
     try:
         key = load_pem_private_key(pem, password=None)
     except (ValueError, TypeError) as error:
-        raise ConfigurationError(f"{path} is not an unencrypted PEM private key") from error
+        raise ConfigurationError(f"{where} is not an unencrypted PEM private key") from error
     if not isinstance(key, Ed25519PrivateKey):
-        raise ConfigurationError(f"the key at {path} is not an Ed25519 key")
+        raise ConfigurationError(f"the key at {where} is not an Ed25519 key")
     return key

@@ -14,9 +14,12 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from db.session import Database
 from domain.errors import MintkeeperError
 from settings import Settings
+from starter.keys import open_authority
 from web import health
+from web.api import acks as acks_api
 from web.api import requests as api
 from web.errors import problem
+from web.pages import acks as acks_pages
 from web.pages import requests as pages
 from web.security import SecurityHeaders
 from web.state import State
@@ -27,10 +30,11 @@ _STATIC = Path(__file__).parent / "static"
 def create_app(settings: Settings) -> FastAPI:
     """The application; its connections close when it stops. Raises ConfigurationError."""
     database = Database(settings.database_url, pool_size=4)
+    authority = open_authority(settings.authority_key)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.mintkeeper = State(settings, database)
+        app.state.mintkeeper = State(settings, database, authority)
         try:
             yield
         finally:
@@ -44,6 +48,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(health.router)
     app.include_router(api.router)
     app.include_router(pages.router)
+    app.include_router(acks_api.router)
+    app.include_router(acks_pages.router)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     return app
 

@@ -5,14 +5,31 @@ from __future__ import annotations
 from fastapi import Request
 from fastapi.responses import JSONResponse
 
-from domain.errors import InvalidInput, MintkeeperError, NotFound, Refused, Unavailable
+from domain.ack import AckRefusal
+from domain.errors import AckRefused, InvalidInput, MintkeeperError, NotFound, Refused, Unavailable
 
+_ACK_STATUS = {
+    AckRefusal.MALFORMED: 400,
+    AckRefusal.EXPIRED: 410,
+    AckRefusal.ALREADY_ACKNOWLEDGED: 409,
+    AckRefusal.OVER: 409,
+    AckRefusal.INTERNAL: 503,
+}
 _STATUS = ((NotFound, 404), (InvalidInput, 400), (Refused, 409), (Unavailable, 503))
+
+
+def status_of(error: Exception) -> int:
+    """The HTTP status that says the same; a token that is not to be believed is forbidden."""
+    if isinstance(error, AckRefused):
+        return _ACK_STATUS.get(AckRefusal(error.reason), 403)
+    return next((number for kind, number in _STATUS if isinstance(error, kind)), 500)
 
 
 async def problem(_: Request, error: Exception) -> JSONResponse:
     """One document per error; `code` is the same word as in the CLI."""
-    status = next((number for kind, number in _STATUS if isinstance(error, kind)), 500)
+    status = status_of(error)
     code = error.code if isinstance(error, MintkeeperError) else "internal"
     document = {"type": "about:blank", "status": status, "title": code, "code": code, "detail": str(error)}
+    if isinstance(error, AckRefused):
+        document |= {"reason": error.reason, **({"recorded": error.recorded} if error.recorded else {})}
     return JSONResponse(document, status_code=status, media_type="application/problem+json")

@@ -9,6 +9,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from db.session import Database
+from domain.ack import Authority
 from domain.mint_request import workflow_id
 from settings import Settings
 
@@ -19,6 +20,7 @@ class State:
 
     settings: Settings
     database: Database
+    authority: Authority
 
     def workflow_url(self, request_id: str) -> str | None:
         """The request's workflow in the Temporal Web UI, where one is configured."""

@@ -20,10 +20,13 @@ with workflow.unsafe.imports_passed_through():
     from pydantic import BaseModel, ValidationError
 
     from domain import steps
+    from domain.ack import AckOutcome, AckRefusal
     from domain.approvals import RESOLUTIONS, DecisionOutcome, RefusalReason, Verdict, tally
     from domain.escalation import Due, EscalationRun
     from domain.mint_request import TERMINAL, MintStatus
     from domain.steps import (
+        AckAnswer,
+        AckStep,
         AssignMessage,
         AssignStep,
         CommentMessage,
@@ -263,6 +266,16 @@ class MintRequestWorkflow:
             raise ApplicationError(f"the request is {self._standing.status} already", type="not_open")
 
     @workflow.update
+    async def acknowledge(self, signed: Any) -> AckOutcome:
+        """The envelope of an ack token: its recipient is on it, and the stages to come are held back."""
+        return await self._acknowledge((signed,))
+
+    @workflow.signal
+    async def ack(self, *signed: Any) -> None:
+        """The same, durable even while no worker runs."""
+        await self._acknowledge(signed)
+
+    @workflow.update
     async def claim(self, message: AssignMessage) -> Standing:
         """`actor` works on the request now; approves nothing."""
         return await self._assign("claim", message.actor, message)
@@ -325,6 +338,8 @@ class MintRequestWorkflow:
             eligible_tiers=self._eligible_tiers() if pending else (),
             escalation_level=self._standing.escalation_level,
             assignee=self._standing.assignee,
+            acknowledged_by=self._standing.acknowledged_by,
+            acknowledged_at=self._standing.acknowledged_at,
             created_at=self._created_at,
             expires_at=self._run.expires_at,
             next_timer={"name": due.name, "due_at": due.at} if pending else None,
@@ -355,6 +370,24 @@ class MintRequestWorkflow:
                 return self._refused(cause_of(error).message)
             if answer.outcome.accepted:
                 self._run.touch(now)
+            self._take(answer.standing)
+            return answer.outcome
+
+    async def _acknowledge(self, signed: tuple[Any, ...]) -> AckOutcome:
+        """In turn with the stages: one that has begun is written first, one that has not is held back."""
+        async with self._in_turn():
+            step = AckStep(
+                request_id=self._request.id,
+                tenant=self._request.tenant,
+                signed=as_json_object(signed),
+                at=workflow.now(),
+            )
+            try:
+                answer = await self._write(steps.ACKNOWLEDGE, step, AckAnswer)
+            except FailureError as error:
+                # a failure that leaves a signal handler would fail the whole workflow
+                workflow.logger.error("an ack could not be processed: %s", cause_of(error))
+                return AckOutcome(reason=AckRefusal.INTERNAL, message=cause_of(error).message)
             self._take(answer.standing)
             return answer.outcome
 
@@ -422,6 +455,7 @@ class MintRequestWorkflow:
         APPROVED mostly lasts a ledger or two; it becomes a search attribute only when it lasts longer.
         """
         self._standing = standing
+        self._run.acknowledge(standing.acknowledged_at)
         if standing.status is not MintStatus.APPROVED:
             self._show()
         self._describe(self._run.due_next() if standing.status is MintStatus.PENDING else None)

@@ -42,6 +42,8 @@ def current_details(
             f"* approved by {approval.approver} (tier {approval.tier})" for approval in standing.approvals
         ]
         lines.append(f"* assignee: {standing.assignee or 'nobody'}")
+        if standing.acknowledged_at is not None:
+            lines.append(f"* {standing.acknowledged_by} is on it since {utc_text(standing.acknowledged_at)}")
         if due is not None:
             lines.append(f"* next: {due.name} at {utc_text(due.at)}")
         lines.append(f"* expires: {utc_text(expires_at)}")

@@ -22,7 +22,8 @@ class NotificationFacts:
     `amount` is a decimal string with 7 places; `created_at` and `expires_at` are aware; `waiting_for`
     is prose such as "1 of 2 approvals, tier 1 or above"; `ledger` is the ledger that holds the
     payment; `public_url` is the base of the web UI, `temporal_url` the workflow's own page;
-    `recipient_name` is the user name of the recipient; `time_zone` is an IANA name.
+    `recipient_name` is the user name of the recipient; `time_zone` is an IANA name; by `ack_link` the
+    recipient says "I am on it".
     """
 
     request_id: str
@@ -43,6 +44,7 @@ class NotificationFacts:
     temporal_url: str | None = None
     recipient_name: str = ""
     time_zone: str = "UTC"
+    ack_link: str = ""
 
     @property
     def link(self) -> str:
@@ -69,6 +71,7 @@ class NotificationFacts:
             "ledger": "" if self.ledger is None else str(self.ledger),
             "link": self.link,
             "workflow_link": self.temporal_url or "",
+            "ack_link": self.ack_link,
         }
 
     def commands(self) -> dict[str, str]:

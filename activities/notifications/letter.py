@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -11,20 +12,28 @@ from pydantic import TypeAdapter, ValidationError
 from activities.notifications.channels import Message
 from activities.notifications.facts import NotificationFacts
 from activities.notifications.render import render
+from domain.ack import NO_AUTHORITY, AckClaim, Authority
 from domain.errors import InvalidInput
 from domain.mint_request import workflow_id
 from domain.records import DeliveryJob
 
 _FACTS = TypeAdapter(NotificationFacts)
 
+ACKNOWLEDGED_KINDS = frozenset({"opened", "reminder", "escalation"})
+"""Messages whose recipients can say "I am on it"."""
+
 
 @dataclass(frozen=True)
 class Links:
-    """Where messages point: the web UI, and Temporal's own UI (none when `temporal_url` is empty)."""
+    """Where messages point: the web UI, and Temporal's own UI (none when `temporal_url` is empty).
+
+    `authority` signs acknowledgement links; without keys there are none.
+    """
 
     public_url: str
     temporal_url: str
     namespace: str
+    authority: Authority = NO_AUTHORITY
 
     def workflow(self, request_id: str) -> str | None:
         """The page of the request's workflow."""
@@ -33,14 +42,26 @@ class Links:
         base = self.temporal_url.rstrip("/")
         return f"{base}/namespaces/{self.namespace}/workflows/{workflow_id(request_id)}"
 
+    def acknowledge(self, job: DeliveryJob, now: datetime) -> str:
+        """Where the recipient of a stage's message says "I am on it"; empty for any other message.
 
-def compose(job: DeliveryJob, links: Links) -> Message:
+        A message that is sent again gets a new token, good for another 24 h, of the same identity.
+        """
+        wanted = job.kind in ACKNOWLEDGED_KINDS and now < job.expires_at
+        if job.stage is None or not (wanted and self.public_url and self.authority.has_keys):
+            return ""
+        token = self.authority.issue(AckClaim.for_delivery(job, job.stage, now))
+        return f"{self.public_url.rstrip('/')}/acks/{token}"
+
+
+def compose(job: DeliveryJob, links: Links, ack_link: str = "") -> Message:
     """The message of a delivery; raises InvalidInput when its facts or its kind can't be rendered."""
     facts = replace(
         _parse({**job.facts, "public_url": links.public_url}),
         recipient_name=job.recipient,
         time_zone=job.time_zone,
         temporal_url=links.workflow(job.request_id),
+        ack_link=ack_link,
     )
     said = render(job.kind, facts)
     return Message(

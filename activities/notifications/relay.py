@@ -28,10 +28,11 @@ from activities.notifications.recorder import Recorder
 from activities.notifications.sending import LEASE_SECONDS, Claimed, Sender
 from activities.notifications.wakeup import Wakeup
 from db import reads
+from db.reads.acks import Awaited
 from db.session import Database
 from db.writes import deliveries, leases
+from domain.ack import NO_AUTHORITY, Authority
 from domain.errors import Unavailable
-from domain.mint_request import MintStatus
 
 log = logging.getLogger("mintkeeper.relay")
 
@@ -61,7 +62,8 @@ class Relay:
     """Serves the outbox of `database` over one client per kind of channel.
 
     Whoever built the clients closes them afterwards. `temporal_url` is the base of Temporal's
-    own UI (empty: messages do not link to it) and `namespace` the one the workflows run in.
+    own UI (empty: messages do not link to it) and `namespace` the one the workflows run in. `authority`
+    signs the links by which recipients say "I am on it"; without keys there are none.
     """
 
     def __init__(
@@ -72,9 +74,11 @@ class Relay:
         public_url: str,
         temporal_url: str,
         namespace: str = "default",
+        authority: Authority = NO_AUTHORITY,
     ) -> None:
         self._database = database
-        self._sender = Sender(channels, Links(public_url, temporal_url, namespace), self._is_pending)
+        links = Links(public_url, temporal_url, namespace, authority)
+        self._sender = Sender(channels, links, self._awaited)
         self._recorder = Recorder(database)
         self._wakeup = Wakeup(database.url)
         self._in_flight: set[asyncio.Task[None]] = set()
@@ -135,10 +139,9 @@ class Relay:
             self._wakeup.set()
         self._in_flight.discard(task)
 
-    async def _is_pending(self, request_id: str) -> bool:
+    async def _awaited(self, request_id: str) -> Awaited | None:
         async with self._database.transaction() as tx:
-            record = await reads.request(tx, request_id)
-        return record is not None and record.status is MintStatus.PENDING
+            return await reads.awaited(tx, request_id)
 
     async def _drain(self, claiming: asyncio.Task[None], recording: asyncio.Task[None]) -> None:
         self._stopping = True

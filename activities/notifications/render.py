@@ -122,6 +122,8 @@ def _blocks(parts: Parts, words: dict[str, str]) -> tuple[Block, ...]:
     """Slack's Block Kit; limits: 10 fields a section, 3,000 characters a text, 2,000 a field."""
     commands = "".join(f"\n`{command}`" for command in parts.commands)
     blocks: list[Block] = [_section(f"*{parts.headline}*"), _section(parts.action + commands)]
+    if words["ack_link"]:
+        blocks.append(_section(f"<{words['ack_link']}|I am on it>: no further stage, still to be decided"))
     if words["reason"]:
         blocks.append(_section(f"*Reason*\n{words['reason']}"))
     blocks.append(

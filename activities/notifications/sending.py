@@ -17,6 +17,7 @@ from activities.notifications.channels.base import TIME_LIMIT
 from activities.notifications.holds import Holds
 from activities.notifications.letter import Links, compose
 from activities.notifications.outcome import Outcome
+from db.reads.acks import Awaited
 from domain.errors import MintkeeperError
 from domain.mint_request import MintStatus
 from domain.records import DeliveryJob
@@ -24,7 +25,10 @@ from domain.records import DeliveryJob
 log = logging.getLogger("mintkeeper.relay")
 
 STAGE_KINDS = frozenset({"opened", "reminder", "escalation", "stalled"})
-"""Messages that ask for a decision: pointless once the request has left PENDING."""
+"""Messages that ask for a decision: pointless once the request has left PENDING.
+
+Those of a stage also once somebody is on it; an alert that a request does not move at all is not.
+"""
 
 LEASE_SECONDS = 60
 """How long a claimed row is ours. A relay that dies leaves its rows to the others after that."""
@@ -40,8 +44,8 @@ WIDTHS = {"email": 4}
 WIDTH = 20
 """Calls at a time to one kind of channel."""
 
-IsPending = Callable[[str], Awaitable[bool]]
-"""Whether the request of that id is still pending; may raise Unavailable."""
+Look = Callable[[str], Awaitable[Awaited | None]]
+"""Where the request of that id stands now; may raise Unavailable."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +65,10 @@ class Claimed:
 class Sender:
     """Sends over the clients, a bounded number of calls at a time to each kind of channel."""
 
-    def __init__(self, channels: Mapping[str, ChannelClient], links: Links, is_pending: IsPending) -> None:
+    def __init__(self, channels: Mapping[str, ChannelClient], links: Links, look: Look) -> None:
         self._channels = channels
         self._links = links
-        self._is_pending = is_pending
+        self._look = look
         self._lanes = {kind: asyncio.Semaphore(WIDTHS.get(kind, WIDTH)) for kind in channels}
         self._holds = Holds()
         self._closed = False
@@ -86,25 +90,31 @@ class Sender:
             if held_until := self._holds.until(job, _now()):
                 return outcome.given_back(job, _now(), held_until)
             try:
-                pointless = await self._is_pointless(claimed)
+                why = await self._why_pointless(claimed)
             except (MintkeeperError, SQLAlchemyError):
                 return outcome.given_back(job, _now())
-            if pointless:
-                return outcome.skipped(job, "the request is no longer pending", _now())
+            if why:
+                return outcome.skipped(job, why, _now())
             return await self._send(claimed, self._channels[job.channel_kind])
 
-    async def _is_pointless(self, claimed: Claimed) -> bool:
+    async def _why_pointless(self, claimed: Claimed) -> str:
+        """Why nobody needs the message any more; empty: somebody does."""
         job = claimed.job
         if job.kind not in STAGE_KINDS:
-            return False
-        if job.request_status is MintStatus.PENDING and claimed.age > FRESH_SECONDS:
-            return not await self._is_pending(job.request_id)
-        return job.request_status is not MintStatus.PENDING
+            return ""
+        now: Awaited | None = Awaited(status=job.request_status, acknowledged=job.acknowledged)
+        if claimed.age > FRESH_SECONDS:
+            now = await self._look(job.request_id)
+        if now is None or now.status is not MintStatus.PENDING:
+            return "the request is no longer pending"
+        return "somebody is on it" if now.acknowledged and job.stage is not None else ""
 
     async def _send(self, claimed: Claimed, channel: ChannelClient) -> Outcome:
         job = claimed.job
         try:
-            message = compose(job, self._links)
+            # a token must never reach a log, and some channels are one
+            ack_link = "" if channel.in_log else self._links.acknowledge(job, _now())
+            message = compose(job, self._links, ack_link)
         except Exception as error:  # noqa: BLE001 - whatever a template raises, another attempt raises again
             return outcome.dead(job, f"cannot be rendered: {type(error).__name__}: {error}", _now())
         try:

@@ -1,5 +1,6 @@
 """The tables, as SQLModel sees them; the migrations build them, a test compares the two."""
 
+from db.models.acks import AckRow
 from db.models.audit import AuditEventRow, AuditHeadRow
 from db.models.base import metadata
 from db.models.dictionaries import (
@@ -15,11 +16,13 @@ from db.models.dictionaries import (
     UserRow,
     UserTopicRow,
 )
+from db.models.ledger_options import LedgerOptionsRow, TicketRow
 from db.models.messages import DeliveryAttemptRow, DeliveryRow, NotificationRow
 from db.models.requests import ApprovalRow, CommentRow, MintRequestRow, StageRunRow, TransitionRow
 from db.models.submissions import FeeBumpRow, StellarChannelRow, SubmissionAttemptRow, SubmissionRow
 
 __all__ = [
+    "AckRow",
     "ApprovalRow",
     "ApprovalRuleRow",
     "ApproverKeyRow",
@@ -32,6 +35,7 @@ __all__ = [
     "DepartmentRow",
     "EscalationPolicyRow",
     "FeeBumpRow",
+    "LedgerOptionsRow",
     "MintRequestRow",
     "NotificationChannelRow",
     "NotificationRow",
@@ -41,6 +45,7 @@ __all__ = [
     "SubmissionRow",
     "TenantDefaultRow",
     "TenantRow",
+    "TicketRow",
     "TopicRow",
     "TransitionRow",
     "UserRow",

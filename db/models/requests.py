@@ -58,6 +58,9 @@ class MintRequestRow(Table, table=True):
             "decided_at IS NOT NULL OR status IN ('PENDING', 'EXPIRED')", name="mint_requests_decided"
         ),
         CheckConstraint("decided_at < expires_at", name="mint_requests_decided_in_time"),
+        CheckConstraint(
+            "(acknowledged_by IS NULL) = (acknowledged_at IS NULL)", name="mint_requests_acknowledged"
+        ),
         CheckConstraint("next_stage >= 0 AND escalation_level >= 0", name="mint_requests_stages"),
         Index("mint_requests_open", "created_at", postgresql_where=text("ended_at IS NULL")),
         Index("mint_requests_decided", "tenant", "asset_code", "asset_issuer", "decided_at"),
@@ -93,6 +96,8 @@ class MintRequestRow(Table, table=True):
     decided_at: datetime | None = Field(sa_type=Moment)
     ended_at: datetime | None = Field(sa_type=Moment)
     reason: str
+    acknowledged_by: str | None
+    acknowledged_at: datetime | None = Field(sa_type=Moment)
 
 
 class ApprovalRow(Table, table=True):

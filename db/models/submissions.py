@@ -13,18 +13,28 @@ from db.models.base import Moment, Table
 
 
 class StellarChannelRow(Table, table=True):
-    """A channel account; at most one request holds it, frozen ones stay with their request."""
+    """A channel account; at most one request holds it, frozen ones stay with their request.
+
+    `key_index` is its place in the key family, NULL for one whose signer is configured by itself.
+    """
 
     __tablename__ = "stellar_channels"
     __table_args__ = (
         UniqueConstraint("request_id", name="stellar_channels_one_each"),
-        CheckConstraint("state IN ('FREE', 'RESERVED', 'FROZEN')", name="stellar_channels_state"),
-        CheckConstraint("(state = 'FREE') = (request_id IS NULL)", name="stellar_channels_holder"),
+        UniqueConstraint("key_index", name="stellar_channels_key_index"),
+        CheckConstraint("state IN ('PLANNED', 'FREE', 'RESERVED', 'FROZEN')", name="stellar_channels_state"),
+        CheckConstraint(
+            "(state IN ('PLANNED', 'FREE')) = (request_id IS NULL)", name="stellar_channels_holder"
+        ),
+        CheckConstraint(
+            "key_index >= 0 AND (key_index IS NOT NULL OR state <> 'PLANNED')", name="stellar_channels_family"
+        ),
     )
 
     account: str = Field(primary_key=True)
     state: str
     request_id: str | None = Field(foreign_key="mint_requests.id")
+    key_index: int | None
 
 
 class SubmissionRow(Table, table=True):

@@ -1,13 +1,17 @@
 """Queries: every function takes an open transaction and returns domain types."""
 
+from db.reads.acks import ack_receipt, addressee, awaited
 from db.reads.dictionaries import current_policy, policy, rules, signer, tenants, topics, users
 from db.reads.history import audit_events, audit_head, deliveries, notifications_for, timeline
 from db.reads.lists import open_requests, requests
 from db.reads.records import lock_request, request, request_by_track_number
 
 __all__ = [
+    "ack_receipt",
+    "addressee",
     "audit_events",
     "audit_head",
+    "awaited",
     "current_policy",
     "deliveries",
     "lock_request",

@@ -18,6 +18,7 @@ SUBMISSION_JSON = """
 json_build_object(
     'request_id', s.request_id, 'hash', s.hash, 'channel', s.channel, 'sequence', s.sequence,
     'max_time', s.max_time, 'envelope_xdr', s.envelope_xdr, 'signed_at_ledger', s.signed_at_ledger,
+    'plan', s.plan,
     'fee_bumps', (SELECT coalesce(json_agg(json_build_object(
             'hash', b.hash, 'fee', b.fee, 'envelope_xdr', b.envelope_xdr) ORDER BY b.position), '[]')
         FROM fee_bumps b WHERE b.request_id = s.request_id))
@@ -41,6 +42,7 @@ SELECT json_build_object(
         FROM approvals a WHERE a.request_id = r.id),
     'granted_tiers', r.granted_tiers, 'next_stage', r.next_stage, 'escalation_level', r.escalation_level,
     'assignee', r.assignee, 'last_activity_at', r.last_activity_at, 'decided_at', r.decided_at,
+    'acknowledged_by', r.acknowledged_by, 'acknowledged_at', r.acknowledged_at,
     'ended_at', r.ended_at, 'reason', r.reason,
     'submission', CASE WHEN s.request_id IS NOT NULL THEN {submission} END,
     'result', CASE
@@ -48,6 +50,15 @@ SELECT json_build_object(
             'outcome', s.outcome, 'reason', s.outcome_reason, 'proof', s.proof, 'ledger', s.ledger)
         WHEN r.status = 'FAILED' THEN json_build_object('outcome', 'FAILED', 'reason', r.reason,
             'proof', json_build_object('kind', 'precheck', 'note', r.reason)) END,
+    'ledger_options', coalesce((SELECT json_build_object(
+            'auth_sandwich', o.auth_sandwich, 'claimable_balance', o.claimable_balance,
+            'reclaim_after_days', o.reclaim_after_days, 'one_shot_ticket', o.one_shot_ticket)
+        FROM ledger_options o WHERE o.tenant = r.tenant), '{{}}'),
+    'ticket', (SELECT json_build_object(
+            'request_id', t.request_id, 'hash', t.hash, 'channel', t.channel, 'sequence', t.sequence,
+            'max_time', t.max_time, 'envelope_xdr', t.envelope_xdr, 'signed_at_ledger', t.signed_at_ledger,
+            'removes', t.removes, 'outcome', t.outcome, 'reason', coalesce(t.reason, ''), 'proof', t.proof)
+        FROM tickets t WHERE t.request_id = r.id),
     'resubmitted_as', (SELECT n.id FROM mint_requests n WHERE n.resubmission_of = r.id)) AS record,
     CAST(p.body AS text) AS policy, CAST(r.rule AS text) AS rule,
     (SELECT v.version FROM mint_requests v WHERE v.id = r.id) AS seen_version

@@ -19,9 +19,11 @@ from db.writes.submissions import CONCLUDING, concluding_params
 from domain.amounts import format_amount
 from domain.approvals import RESOLUTIONS, Approval, Decision, RefusalReason, Verdict
 from domain.errors import DecisionRefused
+from domain.evidence import operator_proof
 from domain.mint_request import MintStatus
 from domain.records import RequestRecord
-from domain.submission import Outcome, Proof, SubmissionResult
+from domain.submission import Outcome, SubmissionResult
+from domain.weighing import judge_evidence
 
 _CAP_WINDOW = timedelta(hours=24)
 
@@ -124,16 +126,25 @@ async def record_verdict(
 ) -> RequestRecord:
     """Step `decision:ID`: a rejection, a cancellation, or an operator's resolution of an anomaly.
 
-    A resolution concludes the submission too, with the operator's word as its proof, and frees the channel.
+    A resolution concludes the submission too, with the evidence that the operator signed as its proof;
+    raises DecisionRefused without any.
     """
     after = with_status(record, to, at, decision.reason)
-    statement, extra = PLAIN, {}
+    statement, extra, proved = PLAIN, {}, {}
     if decision.verdict in RESOLUTIONS:
+        evidence, _ = judge_evidence(decision.evidence, record, Outcome(to))
         result = SubmissionResult(
-            outcome=Outcome(to), reason=decision.reason, proof=Proof(kind="operator", note=decision.approver)
+            outcome=Outcome(to),
+            reason=decision.reason,
+            proof=operator_proof(evidence, decision.approver),
+            ledger=evidence.decided_at(),
         )
         after = after.model_copy(update={"result": result})
-        statement, extra = CONCLUDING, concluding_params(result)
+        # An account that was seen serves again: each submission reads its sequence anew, so whoever else
+        # signs for it can only spoil one, never double it. One that is gone stays frozen.
+        frozen = evidence.channel.sequence is None
+        statement, extra = CONCLUDING, {**concluding_params(result), "frozen": frozen}
+        proved = {"evidenceSha256": result.proof.evidence_sha256}
     return await advance(
         tx,
         before=record,
@@ -147,6 +158,7 @@ async def record_verdict(
             "reason": decision.reason,
             "status": to,
             "envelope": envelope,
+            **proved,
         },
         notices=status_notices(after, await routing(tx, record.request)) if has_notices(to) else [],
         statement=statement,

@@ -37,8 +37,9 @@ WITH exhausted AS (
     INSERT INTO delivery_attempts (delivery_id, attempt, started_at, detail)
     SELECT id, attempt, :now, '' FROM claimed
 )
-SELECT c.id, c.tenant, c.request_id, c.kind, c.channel, c.channel_kind, c.target, c.recipient, c.time_zone,
-    c.attempt, c.max_attempts, c.backoff_seconds, c.due_at, c.facts, r.status AS request_status
+SELECT c.id, c.tenant, c.request_id, c.stage, c.kind, c.channel, c.channel_kind, c.target, c.recipient,
+    c.time_zone, c.attempt, c.max_attempts, c.backoff_seconds, c.due_at, c.facts, r.status AS request_status,
+    r.policy_id, r.expires_at, r.acknowledged_at IS NOT NULL AS acknowledged
 FROM claimed c JOIN mint_requests r ON r.id = c.request_id
 ORDER BY c.due_at, c.channel COLLATE "C", c.recipient COLLATE "C", c.id
 """)

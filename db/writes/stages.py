@@ -75,6 +75,9 @@ def plan_stage(
             "granted_tiers": tuple(sorted(granted)),
             "next_stage": max(record.next_stage, stage + 1),
             "escalation_level": record.escalation_level + (1 if stage > 0 else 0),
+            # it runs, so whoever was on it has been given up on
+            "acknowledged_by": None,
+            "acknowledged_at": None,
         }
     )
     told = stage_notices(after, stage, people)

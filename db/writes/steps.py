@@ -35,7 +35,8 @@ _CHANGED = """
     UPDATE mint_requests SET status = :status, version = version + 1,
         granted_tiers = CAST(:granted_tiers AS integer[]), next_stage = :next_stage,
         escalation_level = :escalation_level, assignee = :assignee, last_activity_at = :last_activity_at,
-        decided_at = :decided_at, ended_at = :ended_at, reason = :reason
+        decided_at = :decided_at, ended_at = :ended_at, reason = :reason,
+        acknowledged_by = :acknowledged_by, acknowledged_at = :acknowledged_at
     FROM {source} WHERE id = {source}.request_id
     RETURNING id
 )
@@ -45,8 +46,8 @@ _UNCHANGED = """
 """
 SIDE_EFFECTS = """
 , dropped AS (
-    UPDATE deliveries SET state = 'skipped', next_attempt_at = NULL, note = 'the request has left PENDING'
-    FROM changed WHERE :leaves_pending AND request_id = changed.id AND stage IS NOT NULL
+    UPDATE deliveries SET state = 'skipped', next_attempt_at = NULL, note = :unwanted
+    FROM changed WHERE :unwanted <> '' AND request_id = changed.id AND stage IS NOT NULL
         AND state IN ('pending', 'failed', 'ambiguous')
 )
 , sent AS (
@@ -180,8 +181,17 @@ def event_params(
             at=at,
             details=details,
         ),
-        "leaves_pending": before.status is MintStatus.PENDING and after.status is not MintStatus.PENDING,
+        "unwanted": _unwanted(before, after),
     }
+
+
+def _unwanted(before: RequestRecord, after: RequestRecord) -> str:
+    """Why nobody needs the messages of its stages any more; empty: they are needed as before."""
+    if before.status is MintStatus.PENDING and after.status is not MintStatus.PENDING:
+        return "the request has left PENDING"
+    if after.acknowledged_at not in (None, before.acknowledged_at):
+        return f"{after.acknowledged_by} is on it"
+    return ""
 
 
 def _moving_columns(record: RequestRecord) -> dict[str, Any]:
@@ -195,6 +205,8 @@ def _moving_columns(record: RequestRecord) -> dict[str, Any]:
         "decided_at": record.decided_at,
         "ended_at": record.ended_at,
         "reason": record.reason,
+        "acknowledged_by": record.acknowledged_by,
+        "acknowledged_at": record.acknowledged_at,
     }
 
 

@@ -15,7 +15,7 @@ from db.writes.notices import status_notices
 from db.writes.requests import with_status
 from db.writes.routing import routing
 from db.writes.steps import advance, step_statement
-from domain.errors import NotFound, Refused
+from domain.errors import ConfigurationError, NotFound, Refused
 from domain.mint_request import MintStatus
 from domain.records import RequestRecord
 from domain.submission import FeeBump, Outcome, Proof, Submission, SubmissionResult
@@ -26,7 +26,8 @@ WITH own AS (
     SELECT account FROM stellar_channels WHERE request_id = :id
 ), free AS (
     SELECT account FROM stellar_channels
-    WHERE state = 'FREE' AND account = ANY (CAST(:accounts AS varchar[])) AND NOT EXISTS (SELECT 1 FROM own)
+    WHERE state = 'FREE' AND NOT EXISTS (SELECT 1 FROM own)
+        AND (account = ANY (CAST(:accounts AS varchar[])) OR (:family AND key_index IS NOT NULL))
     ORDER BY account LIMIT 1 FOR UPDATE SKIP LOCKED
 ), taken AS (
     UPDATE stellar_channels SET state = 'RESERVED', request_id = :id
@@ -40,6 +41,9 @@ INSERT INTO stellar_channels (account, state)
 SELECT account, 'FREE' FROM unnest(CAST(:accounts AS varchar[])) AS account ORDER BY account
 ON CONFLICT (account) DO NOTHING
 RETURNING account
+""")
+_FAMILY_EXISTS = text("""
+SELECT 1 FROM stellar_channels WHERE key_index IS NOT NULL AND state <> 'PLANNED' LIMIT 1
 """)
 _STORE = step_statement(
     """stored AS (
@@ -87,21 +91,28 @@ VALUES (:id, :hash, :answer, :detail, :at)
 """)
 
 
-async def reserve(tx: Transaction, *, request_id: str, accounts: Sequence[str]) -> str | None:
+async def reserve(
+    tx: Transaction, *, request_id: str, accounts: Sequence[str], family: bool = False
+) -> str | None:
     """The channel account that belongs to the request until it is terminal; None while all are taken.
 
-    A request that has one keeps it. Accounts not seen before become known as free. Raises NotFound,
-    and Refused for a request that has nothing to submit.
+    One of `accounts`, or with `family` any that was made from the key family. A request that has one
+    keeps it. Accounts not seen before become known as free. Raises NotFound, Refused for a request that
+    has nothing to submit, and ConfigurationError while the family has no account yet.
     """
     status = await tx.value(_REQUEST_LOCK, {"id": request_id})
     if status is None:
         raise NotFound(f"there is no mint request {request_id}")
     if status not in (MintStatus.APPROVED, MintStatus.SUBMITTING):
         raise Refused(f"mint request {request_id} is {status}: it needs no channel account")
-    params = {"id": request_id, "accounts": list(accounts)}
+    params = {"id": request_id, "accounts": list(accounts), "family": family}
     taken = await tx.value(_RESERVE, params)
     if taken is None and await tx.row(_ADD_ACCOUNTS, params) is not None:
         taken = await tx.value(_RESERVE, params)
+    if taken is None and not accounts and await tx.value(_FAMILY_EXISTS) is None:
+        raise ConfigurationError(
+            "there is no channel account yet: make some with 'mintkeeper channels create N'"
+        )
     return None if taken is None else str(taken)
 
 

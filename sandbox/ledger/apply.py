@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from stellar_sdk import StrKey, xdr
 
 from sandbox.ledger.codec import present
-from sandbox.ledger.entries import Overlay, load_account
+from sandbox.ledger.entries import Changes, Overlay, load_account
 from sandbox.ledger.envelopes import FeeBump, Submission, Transaction
 from sandbox.ledger.operations import OPERATIONS, OpContext
 from sandbox.ledger.operations.base import Failure
-from sandbox.ledger.operations.options import without_signer
+from sandbox.ledger.operations.reserves import without_signer
 from sandbox.ledger.results import OpCode, OpResult, TxCode, TxResult, unapplied
 from sandbox.ledger.rules import minimum_fee
 from sandbox.ledger.signatures import SignatureChecker
@@ -28,10 +28,14 @@ from sandbox.ledger.validity import (
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """A transaction of a closed ledger with its result."""
+    """A transaction of a closed ledger with its result and, after a success, what each operation did.
+
+    A payment says all there is to know about it, so its changes are left out.
+    """
 
     submission: Submission
     result: TxResult
+    changes: tuple[Changes, ...] = ()
 
 
 def apply_all(
@@ -48,11 +52,11 @@ def apply_all(
         if isinstance(submission, FeeBump):
             inner_fee = min(submission.inner.fee, minimum_fee(submission.inner.operation_count, base_fee))
             _drop_one_time_signer(entries, {submission.fee_source}, submission.hash, ledger)
-            inner = runner.run(submission.inner, inner_fee, charge=False)
+            inner, changes = runner.run(submission.inner, inner_fee, charge=False)
             result = bump_result(submission, inner, fee)
         else:
-            result = runner.run(submission.transaction, fee, charge=True)
-        applied.append(Applied(submission, result))
+            result, changes = runner.run(submission.transaction, fee, charge=True)
+        applied.append(Applied(submission, result, changes))
     return applied, sum(fees)
 
 
@@ -72,7 +76,13 @@ def _drop_one_time_signer(entries: Overlay, accounts: set[str], content_hash: by
     for account_id in accounts:
         account = load_account(entries, account_id)
         if account is not None and any(signer[0] == key for signer in account.signers):
-            entries.put(replace(without_signer(account, key), modified=ledger))
+            entries.put(replace(without_signer(entries, account, key, ledger), modified=ledger))
+
+
+def _changes(operation: xdr.Operation, before: Overlay, after: Overlay) -> Changes:
+    if operation.body.type == xdr.OperationType.PAYMENT:
+        return ()
+    return tuple((before.get(key), entry) for key, entry in after.changed.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +91,9 @@ class _Runner:
     moment: Moment
     highest_sequences: Mapping[str, int]
 
-    def run(self, transaction: Transaction, fee: int, *, charge: bool) -> TxResult:
+    def run(
+        self, transaction: Transaction, fee: int, *, charge: bool
+    ) -> tuple[TxResult, tuple[Changes, ...]]:
         checker = SignatureChecker(transaction.hash, transaction.signatures)
         level, code = common_checks(
             transaction, self.entries, self.moment, checker, current=None, charge=charge, applying=True
@@ -90,10 +102,10 @@ class _Runner:
             self._use_sequence(transaction)
         if level is not Level.VALID:
             self._drop_used_signers(transaction)
-            return TxResult(code, fee)
+            return TxResult(code, fee), ()
         refusal = self._check_signatures(transaction, checker, fee)
         self._drop_used_signers(transaction)
-        return refusal or self._operations(transaction, fee)
+        return (refusal, ()) if refusal else self._operations(transaction, fee)
 
     def _use_sequence(self, transaction: Transaction) -> None:
         account = present(load_account(self.entries, transaction.source))
@@ -127,23 +139,32 @@ class _Runner:
             return TxResult(TxCode.txBAD_AUTH_EXTRA, fee)
         return None
 
-    def _operations(self, transaction: Transaction, fee: int) -> TxResult:
+    def _operations(self, transaction: Transaction, fee: int) -> tuple[TxResult, tuple[Changes, ...]]:
         """Run every operation, also after one failed; keep the changes only if none did."""
         whole = Overlay(self.entries)
-        results = []
+        results, changes = [], []
+        sponsorships: dict[str, str] = {}
         for index, operation in enumerate(transaction.operations):
             part = Overlay(whole)
-            result = self._operation(transaction, operation, index, part)
+            result = self._operation(transaction, operation, index, part, sponsorships)
             if result.ok:
+                changes.append(_changes(operation, whole, part))
                 whole.merge(part.changed)
             results.append(result)
         if not all(result.ok for result in results):
-            return TxResult(TxCode.txFAILED, fee, results)
+            return TxResult(TxCode.txFAILED, fee, results), ()
+        if sponsorships:
+            return TxResult(TxCode.txBAD_SPONSORSHIP, fee), ()
         self.entries.merge(whole.changed)
-        return TxResult(TxCode.txSUCCESS, fee, results)
+        return TxResult(TxCode.txSUCCESS, fee, results), tuple(changes)
 
     def _operation(
-        self, transaction: Transaction, operation: xdr.Operation, index: int, entries: Overlay
+        self,
+        transaction: Transaction,
+        operation: xdr.Operation,
+        index: int,
+        entries: Overlay,
+        sponsorships: dict[str, str],
     ) -> OpResult:
         kind, source = operation.body.type, transaction.operation_source(operation)
         if load_account(entries, source) is None:
@@ -160,6 +181,7 @@ class _Runner:
             ledger=self.moment.ledger,
             close_time=self.moment.close_time,
             highest_sequences=self.highest_sequences,
+            sponsorships=sponsorships,
         )
         rules = OPERATIONS[kind]
         try:

@@ -175,4 +175,5 @@ def _record(item: Applied, ledger: LedgerRecord, order: int) -> TransactionRecor
         fee_charged=item.result.fee_charged,
         accounts=touched_accounts(submission),
         codes=item.result.codes(),
+        changes=item.changes,
     )

@@ -75,7 +75,7 @@ def signer_of(key: xdr.SignerKey) -> str:
     )
 
 
-AnyAsset = xdr.Asset | xdr.ChangeTrustAsset
+AnyAsset = xdr.Asset | xdr.ChangeTrustAsset | xdr.TrustLineAsset
 
 
 def asset_of(asset: AnyAsset) -> str:

@@ -11,7 +11,11 @@ from sandbox.ledger.rules import BASE_RESERVE, INT64_MAX
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account; balance in stroops, weights and thresholds 0 to 255, ``signers`` without the master key."""
+    """An account; balance in stroops, weights and thresholds 0 to 255, ``signers`` without the master key.
+
+    ``sponsoring`` are the base reserves it carries for others, ``sponsored`` those that others carry for it;
+    ``sponsor`` carries the two of the account itself, ``signer_sponsors`` those of signers.
+    """
 
     account_id: str
     balance: int
@@ -20,20 +24,23 @@ class Account:
     sequence_time: int = 0
     subentries: int = 0
     sponsoring: int = 0
+    sponsored: int = 0
     flags: int = 0
     master_weight: int = 1
     low: int = 0
     med: int = 0
     high: int = 0
     signers: tuple[tuple[str, int], ...] = ()
+    signer_sponsors: tuple[tuple[str, str], ...] = ()
     home_domain: str = ""
     inflation_destination: str = ""
+    sponsor: str = ""
     modified: int = 0
 
     @property
     def available(self) -> int:
-        """Stroops above the minimum balance of (2 + subentries + sponsored entries) base reserves."""
-        return self.balance - (2 + self.subentries + self.sponsoring) * BASE_RESERVE
+        """Stroops above the minimum balance: (2 + subentries + sponsoring - sponsored) base reserves."""
+        return self.balance - (2 + self.subentries + self.sponsoring - self.sponsored) * BASE_RESERVE
 
     def all_signers(self) -> list[tuple[str, int]]:
         """Every key that may sign, the master key first if it has weight."""
@@ -51,6 +58,7 @@ class Trustline:
     limit: int
     flags: int
     modified: int = 0
+    sponsor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +69,7 @@ class DataEntry:
     name: str
     value: str
     modified: int = 0
+    sponsor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +87,8 @@ class ClaimableBalance:
 
 Entry = Account | Trustline | DataEntry | ClaimableBalance
 Key = tuple[str, ...]
+# What one operation did: each entry as it was before and is after, None where there was or is none.
+Changes = tuple[tuple[Entry | None, Entry | None], ...]
 
 
 def key_of(entry: Entry) -> Key:

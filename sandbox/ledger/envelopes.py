@@ -103,6 +103,10 @@ class Transaction(Submission):
             return self.source_account
         return account_of_muxed(operation.source_account)
 
+    def operation_muxed(self, operation: xdr.Operation) -> tuple[str, str] | None:
+        """The (M... address, id) of the account an operation acts for, None if that is a plain one."""
+        return self.source_muxed if operation.source_account is None else muxed_of(operation.source_account)
+
 
 class FeeBump(Submission):
     """A fee bump around an inner transaction."""

@@ -9,7 +9,8 @@ from struct import pack
 
 from stellar_sdk import xdr
 
-from sandbox.ledger.codec import account_of, account_of_muxed
+from sandbox.ledger.codec import account_of, account_of_muxed, present
+from sandbox.ledger.entries import Changes
 from sandbox.ledger.envelopes import Submission
 from sandbox.ledger.rules import (
     BASE_FEE,
@@ -57,7 +58,7 @@ class LedgerRecord:
 class TransactionRecord:
     """A transaction of a closed ledger; ``order`` counts from 1 within it, hashes are hex, XDR is base64.
 
-    ``codes`` are the result codes as a Horizon problem shows them.
+    ``codes`` are the result codes as a Horizon problem shows them, ``changes`` what each operation did.
     """
 
     ledger: int
@@ -71,6 +72,7 @@ class TransactionRecord:
     fee_charged: int
     accounts: tuple[str, ...]
     codes: dict[str, object]
+    changes: tuple[Changes, ...] = ()
 
     @property
     def paging_token(self) -> int:
@@ -114,7 +116,22 @@ def operation_counterparts(body: xdr.OperationBody) -> set[str]:
     elif body.create_claimable_balance_op is not None:
         claimants = body.create_claimable_balance_op.claimants
         found.update(account_of(item.v0.destination) for item in claimants if item.v0 is not None)
+    elif body.begin_sponsoring_future_reserves_op is not None:
+        found.add(account_of(body.begin_sponsoring_future_reserves_op.sponsored_id))
+    elif body.revoke_sponsorship_op is not None:
+        found.update(_owner_of_reserve(body.revoke_sponsorship_op))
     return found
+
+
+def _owner_of_reserve(revoke: xdr.RevokeSponsorshipOp) -> set[str]:
+    """Whose entry or signer a revocation is about; a claimable balance is nobody's."""
+    if revoke.signer is not None:
+        return {account_of(revoke.signer.account_id)}
+    key = present(revoke.ledger_key)
+    owned = key.account or key.data or key.trust_line
+    if owned is not None:
+        return {account_of(owned.account_id)}
+    return {account_of(key.offer.seller_id)} if key.offer is not None else set()
 
 
 class History:

@@ -113,9 +113,10 @@ class Node:
         self._closed = asyncio.Event()
         return closed
 
-    async def next_close(self) -> None:
-        """Wait until one more ledger has closed."""
-        await self._closed.wait()
+    @property
+    def upcoming(self) -> asyncio.Event:
+        """Set when one more ledger has closed; taken before looking, no close is missed while looking."""
+        return self._closed
 
     def ingested(self) -> View:
         """What the history behind this node has taken in: everything, unless it lags."""

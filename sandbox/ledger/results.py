@@ -18,6 +18,7 @@ TxCode = xdr.TransactionResultCode
 _NAME_PREFIXES: Final = {
     "AllowTrustResultCode": "ALLOW_TRUST_",
     "AccountMergeResultCode": "ACCOUNT_MERGE_",
+    "BeginSponsoringFutureReservesResultCode": "BEGIN_SPONSORING_FUTURE_RESERVES_",
     "BumpSequenceResultCode": "BUMP_SEQUENCE_",
     "ChangeTrustResultCode": "CHANGE_TRUST_",
     "ClaimClaimableBalanceResultCode": "CLAIM_CLAIMABLE_BALANCE_",
@@ -25,9 +26,11 @@ _NAME_PREFIXES: Final = {
     "ClawbackResultCode": "CLAWBACK_",
     "CreateAccountResultCode": "CREATE_ACCOUNT_",
     "CreateClaimableBalanceResultCode": "CREATE_CLAIMABLE_BALANCE_",
+    "EndSponsoringFutureReservesResultCode": "END_SPONSORING_FUTURE_RESERVES_",
     "ManageDataResultCode": "MANAGE_DATA_",
     "OperationResultCode": "op",
     "PaymentResultCode": "PAYMENT_",
+    "RevokeSponsorshipResultCode": "REVOKE_SPONSORSHIP_",
     "SetOptionsResultCode": "SET_OPTIONS_",
     "SetTrustLineFlagsResultCode": "SET_TRUST_LINE_FLAGS_",
 }

@@ -9,6 +9,8 @@ from __future__ import annotations
 PROTOCOL_VERSION = 19
 BASE_FEE = 100
 BASE_RESERVE = 5_000_000
+# Base reserves of an account without anything in it.
+ACCOUNT_RESERVES = 2
 TOTAL_COINS = 10**18
 MAX_LEDGER_OPERATIONS = 1000
 MAX_TRANSACTION_OPERATIONS = 100

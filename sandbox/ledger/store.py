@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.ledger.chain import Chain, ClosedLedger
-from sandbox.ledger.entries import Account, ClaimableBalance, DataEntry, Entry, Key, Trustline
+from sandbox.ledger.entries import (
+    Account,
+    Changes,
+    ClaimableBalance,
+    DataEntry,
+    Entry,
+    Key,
+    Trustline,
+    key_of,
+)
 from sandbox.ledger.history import LedgerRecord, TransactionRecord
 from sandbox.ledger.state import State
 
@@ -26,6 +35,7 @@ CREATE TABLE IF NOT EXISTS transactions (
     ledger INTEGER NOT NULL, position INTEGER NOT NULL, hash TEXT NOT NULL, inner_hash TEXT NOT NULL,
     envelope_xdr TEXT NOT NULL, result_xdr TEXT NOT NULL, successful INTEGER NOT NULL,
     fee_charged INTEGER NOT NULL, accounts TEXT NOT NULL, codes TEXT NOT NULL,
+    changes TEXT NOT NULL DEFAULT '[]',
     PRIMARY KEY (ledger, position)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS entries (key TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
@@ -55,6 +65,9 @@ class Store:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.executescript(_SCHEMA)
+        columns = {row[1] for row in self._db.execute("PRAGMA table_info(transactions)")}
+        if "changes" not in columns:  # a file of an earlier version
+            self._db.execute("ALTER TABLE transactions ADD COLUMN changes TEXT NOT NULL DEFAULT '[]'")
         known = self._db.execute("SELECT passphrase FROM network").fetchone()
         if known is None:
             self._db.execute("INSERT INTO network VALUES (?)", (passphrase,))
@@ -92,7 +105,7 @@ class Store:
             self._db.execute("BEGIN IMMEDIATE")
             self._db.execute(f"INSERT INTO ledgers VALUES ({marks})", astuple(closed.ledger))  # noqa: S608  (marks)
             self._db.executemany(
-                "INSERT INTO transactions VALUES (?,?,?,?,?,?,?,?,?,?)", map(_row, closed.transactions)
+                "INSERT INTO transactions VALUES (?,?,?,?,?,?,?,?,?,?,?)", map(_row, closed.transactions)
             )
             self._write_entries(closed.changes.items())
 
@@ -111,7 +124,8 @@ class Store:
 
 def _entry(kind: str, body: dict[str, Any]) -> Entry:
     if kind == "account":
-        body["signers"] = tuple((key, weight) for key, weight in body["signers"])
+        for name in ("signers", "signer_sponsors"):
+            body[name] = tuple((key, value) for key, value in body.get(name, ()))
     elif kind == "claimable":
         body["claimants"] = tuple((account, predicate) for account, predicate in body["claimants"])
     return _KINDS[kind](**body)
@@ -129,11 +143,23 @@ def _row(record: TransactionRecord) -> tuple[object, ...]:
         record.fee_charged,
         " ".join(record.accounts),
         json.dumps(record.codes),
+        json.dumps([[[_named(before), _named(after)] for before, after in step] for step in record.changes]),
+    )
+
+
+def _named(entry: Entry | None) -> tuple[str, dict[str, Any]] | None:
+    return (key_of(entry)[0], asdict(entry)) if entry is not None else None
+
+
+def _changes(text: str) -> tuple[Changes, ...]:
+    return tuple(
+        tuple((before and _entry(*before), after and _entry(*after)) for before, after in step)
+        for step in json.loads(text)
     )
 
 
 def _record(row: tuple[Any, ...], closed_at: int) -> TransactionRecord:
-    ledger, order, tx_hash, inner_hash, envelope, result, successful, fee, accounts, codes = row
+    ledger, order, tx_hash, inner_hash, envelope, result, successful, fee, accounts, codes, changes = row
     return TransactionRecord(
         ledger=ledger,
         order=order,
@@ -146,4 +172,5 @@ def _record(row: tuple[Any, ...], closed_at: int) -> TransactionRecord:
         fee_charged=fee,
         accounts=tuple(accounts.split()),
         codes=json.loads(codes),
+        changes=_changes(changes),
     )

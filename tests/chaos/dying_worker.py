@@ -23,6 +23,7 @@ from typing import Any
 from temporalio import activity
 
 from activities.stellar.activities import FIRST_LOOKS_SECONDS, StellarActivities
+from activities.stellar.channel_accounts import ChannelAccountActivities
 from activities.stellar.horizon import Horizon
 from activities.stellar.rules import SubmissionRules
 from activities.stellar.signers import build_wallet
@@ -123,14 +124,11 @@ async def serve(point: str, note: Path, first_looks_seconds: float) -> None:
     settings, fate = Settings(), Fate(point, note)
     client = await temporal.connect()
     database, horizon = Database(settings.database_url), Horizon(settings.horizon_url)
-    stellar = StellarActivities(
-        MortalDatabase(database, fate),
-        MortalHorizon(horizon, fate),
-        build_wallet(settings),
-        SubmissionRules.of(settings),
-        first_looks_seconds=first_looks_seconds,
-    )
-    async with mint_worker(client, database), stellar_worker(client, stellar):
+    wallet, rules = build_wallet(settings), SubmissionRules.of(settings)
+    means = (MortalDatabase(database, fate), MortalHorizon(horizon, fate), wallet, rules)
+    stellar = StellarActivities(*means, first_looks_seconds=first_looks_seconds)
+    accounts = ChannelAccountActivities(*means)
+    async with mint_worker(client, database), stellar_worker(client, stellar, accounts):
         await asyncio.Event().wait()
 
 

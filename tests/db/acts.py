@@ -24,8 +24,8 @@ async def expire(tx, record, at=None):
     )
 
 
-async def decide(tx, record, verdict, approver, reason="because"):
-    """Record a verdict other than approve."""
+async def decide(tx, record, verdict, approver, reason="because", evidence=None):
+    """Record a verdict other than approve; a resolution needs evidence."""
     decision = Decision(
         decision_id=f"{verdict}-{record.request.id[-8:]}",
         request_id=record.request.id,
@@ -34,6 +34,7 @@ async def decide(tx, record, verdict, approver, reason="because"):
         approver=approver,
         reason=reason,
         issued_at=START,
+        evidence=evidence,
     )
     to = {"reject": MintStatus.REJECTED, "cancel": MintStatus.CANCELLED, "failed": MintStatus.FAILED}[verdict]
     return await decisions.record_verdict(

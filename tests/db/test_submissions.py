@@ -5,7 +5,8 @@ from sqlalchemy import text
 
 from db import reads
 from db.writes import submissions
-from domain.errors import NotFound, Refused
+from domain.errors import DecisionRefused, NotFound, Refused
+from domain.evidence import LedgerEvidence, SeenChannel
 from domain.mint_request import MintStatus
 from domain.submission import FeeBump, Outcome
 from tests.db.acts import comment, decide
@@ -20,6 +21,7 @@ from tests.db.factories import (
     submitting,
     timed_out,
 )
+from tests.support.evidence import used_up
 
 
 async def test_a_comment_while_signing_does_no_harm(seeded):
@@ -65,10 +67,25 @@ async def test_outcomes_let_the_channel_go(seeded):
         assert odd == await reads.request(tx, odd.request.id)
         assert await channel_state(tx) == ("FROZEN", odd.request.id)
         assert await submissions.conclude(tx, record=odd, result=anomaly(record), at=later(hours=4)) == odd
-        resolved = await decide(tx, odd, "failed", "adam")
+        with pytest.raises(DecisionRefused):
+            await decide(tx, odd, "failed", "adam")
+        evidence = used_up(odd)
+        resolved = await decide(tx, odd, "failed", "adam", evidence=evidence)
         assert resolved == await reads.request(tx, odd.request.id)
         assert (resolved.result.outcome, resolved.result.proof.kind) == (Outcome.FAILED, "operator")
+        assert resolved.result.proof.evidence_sha256 == evidence.sha256()
+        assert LedgerEvidence.model_validate(resolved.result.proof.evidence) == evidence
         assert await channel_state(tx) == ("FREE", None)
+
+
+async def test_a_channel_account_that_is_gone_stays_frozen(seeded):
+    """A resolution frees the channel account only if the evidence has seen it."""
+    async with seeded.database.transaction() as tx:
+        record = await submitting(tx)
+        odd = await submissions.conclude(tx, record=record, result=anomaly(record), at=later(hours=3))
+        gone = SeenChannel(account=CHANNEL, ledger=50, sequence=None)
+        await decide(tx, odd, "failed", "adam", evidence=used_up(odd, channel=gone))
+        assert await channel_state(tx) == ("FROZEN", odd.request.id)
 
 
 async def test_fee_bumps_are_kept_in_order_and_once(seeded):

@@ -96,6 +96,70 @@ def test_what_is_due_never_goes_back_in_time_and_always_ends(delays, scale, touc
     assert run.due_next().at == START + timedelta(days=1) / scale
 
 
+def acknowledged(at, timeout=0, scale=1, next_stage=1):
+    """A run that somebody is on since `at`."""
+    policy = POLICY.model_copy(update={"ack_timeout_seconds": timeout})
+    run = EscalationRun(policy, START, scale, next_stage)
+    run.acknowledge(at)
+    return run
+
+
+def test_an_ack_leaves_nothing_but_the_expiry():
+    """It cancels the remaining stages; expiry still runs, and not later than before."""
+    run = acknowledged(START + HOUR)
+    assert (run.due_next().name, run.due_next().at) == ("expiry", START + 24 * HOUR)
+    assert run.is_held(START + 23 * HOUR)
+    run.acknowledge(None)
+    assert (run.due_next().stage, run.is_held(START)) == (1, False)
+
+
+def test_a_forgotten_ack_resumes_at_the_next_stage():
+    """The stages that were held back come when it lapses, none before, in order."""
+    run = acknowledged(START + HOUR, timeout=6 * 3600)
+    assert (run.due_next().stage, run.due_next().at) == (1, START + 7 * HOUR)
+    assert run.due_next().ready_at == START + 7 * HOUR
+    assert run.is_held(START + 7 * HOUR - timedelta(seconds=1))
+    assert not run.is_held(START + 7 * HOUR)
+    late = acknowledged(START + HOUR, timeout=13 * 3600)
+    assert late.due_next().at == START + 14 * HOUR
+    late.next_stage = 2
+    assert late.due_next().at == START + 14 * HOUR
+
+
+def test_an_ack_that_lapses_before_the_next_stage_changes_nothing():
+    """The reminder stays where it was, and begins no earlier than the ack allows."""
+    run = acknowledged(START + HOUR, timeout=3600)
+    assert run.due_next() == EscalationRun(POLICY, START, next_stage=1).due_next()
+    close = acknowledged(START + 3 * HOUR, timeout=3599)
+    assert (close.due_next().at, close.due_next().ready_at) == (
+        START + 4 * HOUR,
+        START + 4 * HOUR - timedelta(seconds=1),
+    )
+
+
+def test_an_ack_that_would_lapse_after_the_end_holds_until_the_end():
+    """No stage runs after the expiry."""
+    assert acknowledged(START + 20 * HOUR, timeout=5 * 3600).due_next().name == "expiry"
+
+
+def test_a_sped_up_run_speeds_up_the_time_out_too():
+    """Demonstrations divide every delay."""
+    assert acknowledged(START, timeout=86_000, scale=3600, next_stage=2).due_next().at == START + HOUR * (
+        86_000 / 3600 / 3600
+    )
+
+
+@given(st.integers(0, 90_000), st.integers(0, 90_000), st.integers(0, 3), st.integers(1, 5000))
+def test_no_ack_moves_the_expiry_or_brings_a_stage_forward(at, timeout, next_stage, scale):
+    """Whatever is acknowledged whenever."""
+    run = acknowledged(START + timedelta(seconds=at) / scale, timeout, scale, next_stage)
+    plain = EscalationRun(POLICY, START, scale, next_stage)
+    assert run.expires_at == plain.expires_at
+    assert plain.due_next().at <= run.due_next().at <= run.expires_at
+    assert run.due_next().ready_at <= run.due_next().at
+    assert not run.is_held(run.due_next().ready_at) or run.due_next().stage is None
+
+
 BROKEN = {
     "delays equal": lambda p: p["stages"][1].update(delaySeconds=0),
     "delays decrease": lambda p: p["stages"][1].update(delaySeconds=99999),

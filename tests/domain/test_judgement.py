@@ -6,7 +6,17 @@ from domain.approvals import Verdict
 from domain.errors import DecisionRefused
 from domain.judgement import judge
 from domain.mint_request import MintStatus
-from tests.domain.factories import START, make_approval, make_decision, make_record, make_rule, make_signer
+from domain.submission import Submission
+from tests.domain.factories import (
+    START,
+    make_approval,
+    make_decision,
+    make_record,
+    make_request,
+    make_rule,
+    make_signer,
+)
+from tests.support.evidence import make_evidence
 
 EVERY = frozenset(Verdict)
 NOON = START + timedelta(hours=4)
@@ -73,16 +83,23 @@ def test_four_eyes_see_through_upper_case():
         judge(make_decision(approver="Rita"), EVERY, make_record(), make_signer(name="Rita"), NOON)
 
 
-def test_only_an_admin_resolves_an_anomaly_and_only_with_a_reason():
-    """A resolution needs ANOMALY, an admin who is not the requester, and a reason."""
-    record = make_record(status=MintStatus.ANOMALY)
+def test_only_an_admin_resolves_an_anomaly_and_only_with_reason_and_evidence():
+    """A resolution needs ANOMALY, an admin who is not the requester, a reason, and evidence that fits."""
+    stored = Submission(
+        request_id=make_request().id, hash="a" * 64, channel="GC", sequence=7, max_time=1000,
+        envelope_xdr="AAAA", signed_at_ledger=3,
+    )  # fmt: skip
+    record = make_record(status=MintStatus.ANOMALY, submission=stored)
     adam = make_signer(name="adam", roles=frozenset({"admin"}), tier=None)
-    resolution = make_decision(verdict=Verdict.CONFIRMED, approver="adam", reason="seen in ledger 77")
+    signed = {"approver": "adam", "reason": "see ledger 50", "evidence": make_evidence(record)}
+    resolution = make_decision(verdict=Verdict.TIMEOUT_FAILED, **signed)
     assert judge(resolution, EVERY, record, adam, NOON + timedelta(days=9)) is None
     for wrong_record, wrong_signer, wrong_decision in (
         (make_record(), adam, resolution),
         (record, make_signer(), resolution),
-        (record, adam, make_decision(verdict=Verdict.FAILED, approver="adam")),
+        (record, adam, resolution.model_copy(update={"reason": " "})),
+        (record, adam, resolution.model_copy(update={"evidence": None})),
+        (record, adam, make_decision(verdict=Verdict.CONFIRMED, **signed)),
         (record, make_signer(name="rita", roles=frozenset({"admin"})), resolution),
     ):
         with pytest.raises(DecisionRefused):

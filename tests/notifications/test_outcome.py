@@ -30,6 +30,8 @@ def a_job(**changed):
         "max_attempts": 3,
         "backoff_seconds": 60,
         "due_at": NOW,
+        "policy_id": "p1",
+        "expires_at": NOW + timedelta(days=1),
         "request_status": MintStatus.PENDING,
     }
     return DeliveryJob(**values | changed)

@@ -3,7 +3,8 @@
 import pytest
 from stellar_sdk import Keypair
 
-from activities.stellar.signers import build_wallet, open_signer
+from activities.stellar.signers import KeyFamily, build_wallet, open_channel_keys, open_signer
+from domain.channel_accounts import MOST_CHANNELS
 from domain.errors import ConfigurationError
 from settings import PUBLIC_PASSPHRASE, TESTNET_PASSPHRASE, Settings
 from tests.support.mints import CHANNEL, ISSUER, a_wallet
@@ -126,7 +127,7 @@ def test_a_missing_issuer_signer_is_named():
         build_wallet(settings())
 
 
-@pytest.mark.parametrize("where", ["issuer_signer", "channel_signer"])
+@pytest.mark.parametrize("where", ["issuer_signer", "channel_signer", "funding_signer"])
 def test_the_public_network_refuses_seeds_in_the_environment(monkeypatch, issuer_file, where):
     """An environment is easily read by others; on the public network that must be meant."""
     monkeypatch.setenv("SEED", CHANNEL.secret)
@@ -144,3 +145,125 @@ def test_the_public_network_takes_files(issuer_file):
     """A private file is fine everywhere."""
     wallet = build_wallet(settings(issuer_signer=f"file:{issuer_file}", network_passphrase=PUBLIC_PASSPHRASE))
     assert wallet.issuer == ISSUER.public_key
+
+
+PHRASE = "illness spike retreat truth genius clock brain pass fit cave bargain toe"
+"""Test 1 of SEP-5, so that its accounts are known to every wallet."""
+
+FIRST = "GDRXE2BQUC3AZNPVFSCEZ76NJ3WWL25FYFK6RGZGIEKWE4SOOHSUJUJ6"
+SECOND = "GBAW5XGWORWVFE2XTJYDTLDHXTY2Q2MO73HYCGB3XMFMQ562Q2W2GJQX"
+
+
+def test_a_phrase_makes_the_accounts_of_sep_5(monkeypatch, issuer_file):
+    """Any wallet that knows the phrase finds the same accounts by their index."""
+    monkeypatch.setenv("PHRASE", f"  {PHRASE}\n")
+    wallet = build_wallet(settings(issuer_signer=f"file:{issuer_file}", channel_signer="env:PHRASE"))
+    assert [wallet.family.account(index) for index in (1, 0)] == [SECOND, FIRST]
+    [signature] = wallet.sign(DIGEST, [SECOND])
+    Keypair.from_public_key(SECOND).verify(DIGEST, signature.signature)
+
+
+def test_any_account_of_the_family_can_sign(monkeypatch):
+    """A worker that never saw the account before finds its key by the address alone."""
+    family = KeyFamily(PHRASE)
+    last = Keypair.from_mnemonic_phrase(PHRASE, index=MOST_CHANNELS - 1)
+    last.verify(DIGEST, family.signer(last.public_key).sign(DIGEST).signature)
+    assert family.signer(CHANNEL.public_key) is None
+
+
+def test_with_a_phrase_the_issuer_is_no_channel(issuer_file, phrase_file):
+    """Which accounts of the family there are, the database knows."""
+    wallet = build_wallet(settings(issuer_signer=f"file:{issuer_file}", channel_signer=f"file:{phrase_file}"))
+    assert wallet.channels == []
+    with pytest.raises(ConfigurationError, match=CHANNEL.public_key):
+        wallet.sign(DIGEST, [CHANNEL.public_key])
+
+
+@pytest.fixture
+def phrase_file(tmp_path):
+    """The phrase in a file that only its owner can read."""
+    path = tmp_path / "channels.phrase"
+    path.write_text(PHRASE + "\n")
+    path.chmod(0o600)
+    return path
+
+
+def test_a_phrase_that_others_can_read_is_refused(phrase_file):
+    """The rule of seeds holds for phrases."""
+    phrase_file.chmod(0o644)
+    with pytest.raises(ConfigurationError, match="chmod 600"):
+        open_channel_keys(f"file:{phrase_file}", "SETTING")
+
+
+@pytest.mark.parametrize("content", [
+    PHRASE.replace("toe", "zoo"),
+    PHRASE.replace("toe", "mintkeeper"),
+    PHRASE.rpartition(" ")[0],
+    f"{CHANNEL.secret} {CHANNEL.secret}",
+    "illness é",
+])  # fmt: skip
+def test_a_malformed_phrase_is_refused_without_showing_it(monkeypatch, content):
+    """Neither the message nor its cause quotes a word of it."""
+    monkeypatch.setenv("WRONG", content)
+    with pytest.raises(ConfigurationError, match="SETTING holds words that are no mnemonic") as refused:
+        open_channel_keys("env:WRONG", "SETTING")
+    assert not any(word in str(refused.value).split() for word in content.split())
+    assert refused.value.__cause__ is None
+
+
+def test_a_phrase_where_a_seed_is_meant_is_refused_without_showing_it(monkeypatch):
+    """Issuer and funding account have one key each."""
+    monkeypatch.setenv("PHRASE", PHRASE)
+    with pytest.raises(ConfigurationError, match="does not hold a Stellar secret seed") as refused:
+        open_signer("env:PHRASE", "SETTING")
+    assert "illness" not in str(refused.value)
+
+
+def test_two_phrases_are_refused(issuer_file, phrase_file):
+    """A key index must stand for one account."""
+    signers = f"file:{phrase_file},file:{phrase_file}"
+    with pytest.raises(ConfigurationError, match="two mnemonic phrases"):
+        build_wallet(settings(issuer_signer=f"file:{issuer_file}", channel_signer=signers))
+
+
+def test_a_phrase_goes_together_with_single_seeds(monkeypatch, issuer_file, phrase_file):
+    """An installation with seeds can add a family."""
+    monkeypatch.setenv("ONE", CHANNEL.secret)
+    signers = f"env:ONE,file:{phrase_file}"
+    wallet = build_wallet(settings(issuer_signer=f"file:{issuer_file}", channel_signer=signers))
+    assert wallet.channels == [CHANNEL.public_key]
+    assert len(wallet.sign(DIGEST, [CHANNEL.public_key, FIRST])) == 2
+
+
+def test_the_funding_account_signs(monkeypatch, issuer_file):
+    """It is no channel, and has a signer of its own."""
+    monkeypatch.setenv("ONE", CHANNEL.secret)
+    values = {"issuer_signer": f"file:{issuer_file}", "funding_signer": "env:ONE"}
+    wallet = build_wallet(settings(**values))
+    assert wallet.funding == CHANNEL.public_key
+    assert len(wallet.sign(DIGEST, [CHANNEL.public_key])) == 1
+
+
+@pytest.mark.parametrize("channels", ["seed", "phrase", "issuer"])
+def test_a_channel_account_can_t_be_the_funding_account(monkeypatch, issuer_file, phrase_file, channels):
+    """Be it by its own seed, of the family, or the issuer where that is the only channel."""
+    monkeypatch.setenv("ONE", CHANNEL.secret)
+    monkeypatch.setenv("FAMILY", Keypair.from_mnemonic_phrase(PHRASE, index=3).secret)
+    signers, funding = {
+        "seed": ("env:ONE", "env:ONE"),
+        "phrase": (f"file:{phrase_file}", "env:FAMILY"),
+        "issuer": ("", f"file:{issuer_file}"),
+    }[channels]
+    values = {"channel_signer": signers, "funding_signer": funding}
+    with pytest.raises(ConfigurationError, match="MINTKEEPER_FUNDING_SIGNER is a channel account too"):
+        build_wallet(settings(issuer_signer=f"file:{issuer_file}", **values))
+
+
+def test_no_phrase_in_any_repr(issuer_file, phrase_file):
+    """Whatever ends up in a log shows neither words nor keys."""
+    wallet = build_wallet(settings(issuer_signer=f"file:{issuer_file}", channel_signer=f"file:{phrase_file}"))
+    secret = Keypair.from_mnemonic_phrase(PHRASE).secret
+    wallet.sign(DIGEST, [FIRST])
+    shown = repr(wallet) + repr(vars(wallet)) + repr(wallet.family)
+    assert "illness" not in shown
+    assert secret not in shown

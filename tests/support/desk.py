@@ -16,6 +16,7 @@ from temporalio.testing import WorkflowEnvironment
 from ulid import ULID
 
 from activities.stellar.activities import StellarActivities
+from activities.stellar.channel_accounts import ChannelAccountActivities
 from activities.stellar.horizon import Horizon
 from db import reads
 from domain.approvals import Decision, SignedDecision, Verdict, match_rule
@@ -27,6 +28,7 @@ from settings import TESTNET_PASSPHRASE
 from starter import decisions
 from starter.requests import start_request
 from tests.domain.factories import make_request
+from tests.support.acks import AUTHORITY
 from tests.support.ledger import MintLedger, mint_ledger
 from tests.support.postgres import Seeded
 from worker import mint_worker, stellar_worker
@@ -63,13 +65,14 @@ class Desk:
     async def worker(self) -> AsyncIterator[None]:
         """The workers of the queue `mint` and, if there is a ledger, `stellar`, as worker.py builds them."""
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(mint_worker(self.client, self.seeded.database))
+            await stack.enter_async_context(mint_worker(self.client, self.seeded.database, AUTHORITY))
             if self.ledger is not None:
                 horizon = Horizon(self.ledger.url)
                 stack.push_async_callback(horizon.close)
                 rules = self.ledger.rules(window_seconds=self.window_seconds)
-                activities = StellarActivities(self.seeded.database, horizon, self.ledger.wallet(), rules)
-                await stack.enter_async_context(stellar_worker(self.client, activities))
+                means = (self.seeded.database, horizon, self.ledger.wallet(), rules)
+                stellar, accounts = StellarActivities(*means), ChannelAccountActivities(*means)
+                await stack.enter_async_context(stellar_worker(self.client, stellar, accounts))
             yield
 
     async def order(

@@ -55,11 +55,11 @@ class Outbox:
 
     def sender(self):
         """A relay's inner part alone, so that a delivery can be as old as a test wants."""
-        return Sender(self.channels(), Links("", "", "default"), self.is_pending)
+        return Sender(self.channels(), Links("", "", "default"), self.awaited)
 
-    async def is_pending(self, request_id):
+    async def awaited(self, request_id):
         async with self.database.transaction() as tx:
-            return (await reads.request(tx, request_id)).status is MintStatus.PENDING
+            return await reads.awaited(tx, request_id)
 
     async def open(self, count=1):
         """Open requests; each has one message for Slack and some in-app notices that are there already."""

@@ -89,6 +89,11 @@ class ChannelClient(Protocol):
         """`slack`, `email`, `telegram` or `console`."""
         ...
 
+    @property
+    def in_log(self) -> bool:
+        """Whether what it sends ends up in a log, where no token may be."""
+        ...
+
     async def send(self, message: Message) -> Accepted:
         """Hand over one message; raises DeliveryError."""
         ...

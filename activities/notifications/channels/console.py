@@ -13,6 +13,7 @@ class ConsoleChannel:
     """Writes `[CONSOLE] …`."""
 
     kind = "console"
+    in_log = True
     label = "CONSOLE"
     note = ""
 

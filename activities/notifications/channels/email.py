@@ -36,6 +36,7 @@ class EmailChannel:
     """Sends HTML with a plain-text alternative; `sender` is an address or `Name <address>`."""
 
     kind = "email"
+    in_log = False
 
     def __init__(self, api_key: str, sender: str, host: str = HOST, time_limit: float = TIME_LIMIT) -> None:
         self._client = SendGridAPIClient(api_key, host=host.rstrip("/"))

@@ -32,6 +32,7 @@ class SlackChannel:
     """Posts to channels given by id or name."""
 
     kind = "slack"
+    in_log = False
 
     def __init__(self, token: str, base_url: str = BASE_URL, time_limit: float = TIME_LIMIT) -> None:
         # slack-sdk's retry handlers sleep inside the call; the workflow schedules retries instead.

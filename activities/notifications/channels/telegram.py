@@ -28,6 +28,7 @@ class TelegramChannel:
     """Sends to the chat of the message, or to the configured group when the message names none."""
 
     kind = "telegram"
+    in_log = False
 
     def __init__(
         self, token: str, chat_id: str | None = None, base_url: str = BASE_URL, time_limit: float = TIME_LIMIT

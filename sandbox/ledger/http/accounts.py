@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
 
 from sandbox.ledger.codec import amount_string, is_account_id
-from sandbox.ledger.entries import Account, ClaimableBalance, Entries, Trustline, load_account, load_balance
+from sandbox.ledger.entries import (
+    Account,
+    ClaimableBalance,
+    Entries,
+    Trustline,
+    load_account,
+    load_balance,
+    load_data,
+)
 from sandbox.ledger.http.context import Context, dump
-from sandbox.ledger.http.paging import BadParameterError, Page, page_response
+from sandbox.ledger.http.paging import BadParameterError, Page, hal, page_response
 from sandbox.ledger.http.problems import not_found
 from sandbox.ledger.http.render import (
     asset_fields,
@@ -20,6 +29,8 @@ from sandbox.ledger.http.render import (
 )
 from sandbox.ledger.node import View
 from sandbox.ledger.rules import LINE_AUTHORIZED, LINE_MAINTAIN
+
+_Read = Callable[[web.Request, View], web.Response]
 
 
 def _closed_at(view: View, ledger: int) -> int:
@@ -43,47 +54,63 @@ class AccountRoutes:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    async def account(self, request: web.Request) -> web.Response:
+    def at(self, read: _Read) -> Callable[[web.Request], Awaitable[web.Response]]:
+        """A handler that stamps every answer, problems too, with the ledger it was read at."""
+
+        async def handle(request: web.Request) -> web.Response:
+            view = self._context.node.view()
+            try:
+                response = read(request, view)
+            except BadParameterError as error:
+                response = error.response
+            response.headers["Latest-Ledger"] = str(view.ledger.sequence)
+            return response
+
+        return handle
+
+    def account(self, request: web.Request, view: View) -> web.Response:
         """GET /accounts/{account_id}."""
         account_id = known_account(request)
-        view = self._context.node.view()
         account = load_account(view.entries, account_id)
         if account is None:
             return not_found()
         lines, data = view.entries.owned(account_id)
         modified_at = _closed_at(view, account.modified)
         body = render_account(account, lines, data, modified_at, self._context.base_url)
-        return self._context.state_response(view, body)
+        return hal(dump(body))
 
-    async def balances(self, request: web.Request) -> web.Response:
+    def data(self, request: web.Request, view: View) -> web.Response:
+        """GET /accounts/{account_id}/data/{name}."""
+        account_id = known_account(request)
+        entry = load_data(view.entries, account_id, request.match_info["name"])
+        if entry is None:
+            return not_found()
+        body = {"value": entry.value} | ({"sponsor": entry.sponsor} if entry.sponsor else {})
+        return hal(dump(body))
+
+    def balances(self, request: web.Request, view: View) -> web.Response:
         """GET /claimable_balances, by asset, claimant or sponsor."""
-        page = Page.of(request)
-        view = self._context.node.view()
+        page = Page.of(request, view)
         wanted = request.query.get("asset"), request.query.get("claimant"), request.query.get("sponsor")
         found = [item for item in view.entries.claimable_balances() if _matches(item, *wanted)]
         chosen = page.take(page.of_names(found, balance_token))
         bodies = [dump(self._balance(view, item)) for item in chosen]
-        response = page_response(
-            request, self._context.base_url, page, [balance_token(item) for item in chosen], bodies
-        )
-        response.headers["Latest-Ledger"] = str(view.ledger.sequence)
-        return response
+        tokens = [balance_token(item) for item in chosen]
+        return page_response(request, self._context.base_url, page, tokens, bodies)
 
-    async def balance(self, request: web.Request) -> web.Response:
+    def balance(self, request: web.Request, view: View) -> web.Response:
         """GET /claimable_balances/{balance_id}."""
-        view = self._context.node.view()
         balance = load_balance(view.entries, request.match_info["balance_id"])
         if balance is None:
             return not_found()
-        return self._context.state_response(view, self._balance(view, balance))
+        return hal(dump(self._balance(view, balance)))
 
     def _balance(self, view: View, balance: ClaimableBalance) -> dict[str, Any]:
         return render_balance(balance, _closed_at(view, balance.modified), self._context.base_url)
 
-    async def assets(self, request: web.Request) -> web.Response:
+    def assets(self, request: web.Request, view: View) -> web.Response:
         """GET /assets, by code or issuer: totals over all trustlines and claimable balances."""
-        page = Page.of(request)
-        view = self._context.node.view()
+        page = Page.of(request, view)
         totals = _asset_totals(view.entries)
         code, issuer = request.query.get("asset_code"), request.query.get("asset_issuer")
         names = [
@@ -95,9 +122,7 @@ class AccountRoutes:
         chosen = page.take(page.of_names(names, _asset_token))
         bodies = [dump(_render_asset(name, totals[name], view.entries)) for name in chosen]
         tokens = [_asset_token(name) for name in chosen]
-        response = page_response(request, self._context.base_url, page, tokens, bodies)
-        response.headers["Latest-Ledger"] = str(view.ledger.sequence)
-        return response
+        return page_response(request, self._context.base_url, page, tokens, bodies)
 
 
 def _matches(balance: ClaimableBalance, asset: str | None, claimant: str | None, sponsor: str | None) -> bool:

@@ -42,22 +42,25 @@ def build_app(node: Node, base_url: str) -> web.Application:
 def _add_state(router: web.UrlDispatcher, accounts: AccountRoutes, network: NetworkRoutes) -> None:
     router.add_get("/", network.root)
     router.add_get("/fee_stats", network.fee_stats)
-    router.add_get("/accounts/{account_id}", accounts.account)
-    router.add_get("/assets", accounts.assets)
-    router.add_get("/claimable_balances", accounts.balances)
-    router.add_get("/claimable_balances/{balance_id}", accounts.balance)
+    router.add_get("/accounts/{account_id}", accounts.at(accounts.account))
+    router.add_get("/accounts/{account_id}/data/{name}", accounts.at(accounts.data))
+    router.add_get("/assets", accounts.at(accounts.assets))
+    router.add_get("/claimable_balances", accounts.at(accounts.balances))
+    router.add_get("/claimable_balances/{balance_id}", accounts.at(accounts.balance))
 
 
 def _add_history(router: web.UrlDispatcher, history: HistoryRoutes, operations: OperationRoutes) -> None:
     router.add_get("/ledgers", history.ledgers)
     router.add_get("/ledgers/{sequence}", history.ledger)
-    router.add_get("/ledgers/{sequence}/transactions", history.transactions_of_ledger)
-    router.add_get("/accounts/{account_id}/transactions", history.transactions_of_account)
-    router.add_get("/transactions", history.transactions)
     router.add_get("/transactions/{hash}", history.transaction)
-    for collection in ("operations", "payments"):
-        for owner in ("", "/accounts/{account_id}", "/ledgers/{sequence}", "/transactions/{hash}"):
-            router.add_get(f"{owner}/{collection}", operations.page)
+    router.add_get("/operations/{operation_id}", operations.operation)
+    router.add_get("/operations/{operation_id}/effects", operations.effects)
+    for owner in ("", "/accounts/{account_id}", "/ledgers/{sequence}"):
+        router.add_get(f"{owner}/transactions", history.transactions)
+    for owner in ("", "/accounts/{account_id}", "/ledgers/{sequence}", "/transactions/{hash}"):
+        router.add_get(f"{owner}/operations", operations.page)
+        router.add_get(f"{owner}/payments", operations.page)
+        router.add_get(f"{owner}/effects", operations.effects)
 
 
 def _add_submission(router: web.UrlDispatcher, submit: SubmitRoutes) -> None:

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
-from typing import Any
-
-from aiohttp import web
 
 from sandbox.ledger.envelopes import FeeBump, Transaction
 from sandbox.ledger.history import TransactionRecord
-from sandbox.ledger.http.paging import hal
 from sandbox.ledger.http.render import render_transaction
-from sandbox.ledger.node import Node, View
+from sandbox.ledger.node import Node
 
 # Decoded envelopes and rendered transactions never change; the newest are asked for again and again.
 _KEPT = 4096
@@ -42,7 +38,3 @@ class Context:
 
     def _render(self, record: TransactionRecord, asked_hash: str) -> bytes:
         return dump(render_transaction(record, self.submission(record), self.base_url, asked_hash))
-
-    def state_response(self, view: View, body: Any) -> web.Response:
-        """A resource of the current state, stamped with the ledger it was read at."""
-        return hal(dump(body), headers={"Latest-Ledger": str(view.ledger.sequence)})

@@ -13,11 +13,12 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from sandbox.ledger.http.problems import bad_request
-from sandbox.ledger.rules import INT64_MAX
+from sandbox.ledger.node import View
 
 _DEFAULT_LIMIT = 10
 _HIGHEST_LIMIT = 200
 _INT64_DIGITS = 19
+_IN_LEDGER = (1 << 32) - 1
 
 Record = TypeVar("Record")
 
@@ -30,6 +31,11 @@ class BadParameterError(Exception):
         self.response = bad_request(field, reason)
 
 
+def last_token(view: View) -> int:
+    """The highest position in history that a view may show."""
+    return view.ledger.sequence << 32 | _IN_LEDGER
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """Which part of a collection is asked for."""
@@ -39,29 +45,41 @@ class Page:
     limit: int
 
     @classmethod
-    def of(cls, request: web.Request) -> Page:
-        """From the query; BadParameterError if a value is wrong."""
+    def of(cls, request: web.Request, view: View) -> Page:
+        """From the query, in which ``now`` is behind all that the view shows.
+
+        Raises:
+            BadParameterError: a value is wrong.
+        """
         order = request.query.get("order") or "asc"
         if order not in ("asc", "desc"):
             raise BadParameterError("order", "order: invalid value")
-        text = request.query.get("limit") or str(_DEFAULT_LIMIT)
-        if not text.isdecimal() or not 1 <= int(text) <= _HIGHEST_LIMIT:
-            raise BadParameterError("limit", f"limit: must be between 1 and {_HIGHEST_LIMIT}")
-        return cls(request.query.get("cursor", ""), order == "desc", int(text))
+        cursor = request.query.get("cursor", "")
+        if cursor == "now":
+            cursor = str(last_token(view))
+        cursor = request.headers.get("Last-Event-ID") or cursor
+        if cursor.startswith("-"):
+            raise BadParameterError("cursor", "cursor: must not be negative")
+        return cls(cursor, order == "desc", _limit(request.query.get("limit", "")))
 
     def number(self) -> int | None:
-        """The cursor as a position in history, ``now`` being behind everything; None without one.
+        """The cursor as a position in history; None without one.
 
         Raises:
             BadParameterError: it is no position.
         """
+        return _position(self.cursor) if self.cursor else None
+
+    def pair(self) -> tuple[int, int] | None:
+        """The cursor as an operation and a position behind it, all of the operation if it names none.
+
+        Raises:
+            BadParameterError: it is neither.
+        """
         if not self.cursor:
             return None
-        if self.cursor == "now":
-            return INT64_MAX
-        if not self.cursor.isdecimal() or len(self.cursor) > _INT64_DIGITS:
-            raise BadParameterError("cursor", "cursor: invalid value")
-        return int(self.cursor)
+        operation, dash, index = self.cursor.partition("-")
+        return _position(operation), _position(index) if dash else _IN_LEDGER
 
     def of_history(
         self, records: Sequence[Record], token: Callable[[Record], int], last_token: int
@@ -88,6 +106,20 @@ class Page:
         return list(islice(records, self.limit))
 
 
+def _limit(text: str) -> int:
+    if not text:
+        return _DEFAULT_LIMIT
+    if not text.isdecimal() or len(text) > _INT64_DIGITS or not 1 <= int(text) <= _HIGHEST_LIMIT:
+        raise BadParameterError("limit", f"limit: must be between 1 and {_HIGHEST_LIMIT}")
+    return int(text)
+
+
+def _position(text: str) -> int:
+    if not text.isdecimal() or len(text) > _INT64_DIGITS:
+        raise BadParameterError("cursor", "cursor: invalid value")
+    return int(text)
+
+
 def page_response(
     request: web.Request, base_url: str, page: Page, tokens: Sequence[str], bodies: Sequence[bytes]
 ) -> web.Response:
@@ -108,12 +140,12 @@ def page_response(
     return hal(body)
 
 
-def hal(body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+def hal(body: bytes, status: int = 200) -> web.Response:
     """A resource."""
     return web.Response(
         status=status,
         body=body,
         content_type="application/hal+json",
         charset="utf-8",
-        headers={"Cache-Control": "no-cache, no-store, max-age=0", **(headers or {})},
+        headers={"Cache-Control": "no-cache, no-store, max-age=0"},
     )

@@ -11,7 +11,7 @@ _LAST_WRITABLE_YEAR_SECONDS = 253_402_300_799
 
 
 def render_predicate(predicate: xdr.ClaimPredicate) -> dict[str, Any]:
-    """A predicate with absolute times; a time beyond the year 9999 is given as its epoch only."""
+    """A predicate; of a time beyond the year 9999 only the epoch is exact."""
     if predicate.and_predicates is not None:
         return {"and": [render_predicate(part) for part in predicate.and_predicates]}
     if predicate.or_predicates is not None:
@@ -22,4 +22,6 @@ def render_predicate(predicate: xdr.ClaimPredicate) -> dict[str, Any]:
         seconds = predicate.abs_before.int64
         shown = datetime.fromtimestamp(min(seconds, _LAST_WRITABLE_YEAR_SECONDS), UTC)
         return {"abs_before": shown.strftime("%Y-%m-%dT%H:%M:%SZ"), "abs_before_epoch": str(seconds)}
+    if predicate.rel_before is not None:
+        return {"rel_before": str(predicate.rel_before.int64)}
     return {"unconditional": True}

@@ -234,18 +234,29 @@ def render_account(
             "high_threshold": account.high,
         },
         "flags": render_flags(account.flags),
-        "balances": [*(_line(line) for line in lines), _native(account)],
+        "balances": [*(_line(line) for line in sorted(lines, key=_line_order)), _native(account)],
         "signers": _signers(account),
-        "data": {entry.name: entry.value for entry in data},
+        "data": {entry.name: entry.value for entry in sorted(data, key=lambda entry: entry.name)},
         "num_sponsoring": account.sponsoring,
-        "num_sponsored": 0,
+        "num_sponsored": account.sponsored,
+        **_sponsor(account.sponsor),
         "paging_token": account.account_id,
     }
 
 
+def _sponsor(sponsor: str) -> Json:
+    return {"sponsor": sponsor} if sponsor else {}
+
+
 def _signers(account: Account) -> list[Json]:
-    keys = sorted([*account.signers, (account.account_id, account.master_weight)])
-    return [{"weight": weight, "key": key, "type": _SIGNER_TYPES[key[0]]} for key, weight in keys]
+    """All of them by key; a master key without weight comes last."""
+    sponsors = dict(account.signer_sponsors)
+    master = (account.account_id, account.master_weight)
+    keys = sorted([*account.signers, master], key=lambda signer: (signer == master and not signer[1], signer))
+    return [
+        {"weight": weight, "key": key, "type": _SIGNER_TYPES[key[0]], **_sponsor(sponsors.get(key, ""))}
+        for key, weight in keys
+    ]
 
 
 def _native(account: Account) -> Json:
@@ -266,12 +277,17 @@ def asset_fields(asset: str, prefix: str = "") -> Json:
     return {f"{prefix}asset_type": kind, f"{prefix}asset_code": code, f"{prefix}asset_issuer": issuer}
 
 
+def _line_order(line: Trustline) -> list[str]:
+    return line.asset.split(":")
+
+
 def _line(line: Trustline) -> Json:
     body: Json = {
         "balance": amount_string(line.balance),
         "limit": amount_string(line.limit),
         "buying_liabilities": amount_string(0),
         "selling_liabilities": amount_string(0),
+        **_sponsor(line.sponsor),
         "last_modified_ledger": line.modified,
         "is_authorized": bool(line.flags & LINE_AUTHORIZED),
         "is_authorized_to_maintain_liabilities": bool(line.flags & LINE_AUTH_FLAGS),

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
 from typing import Any
 
 from stellar_sdk import xdr
 
-from sandbox.ledger.codec import account_of, account_of_muxed, amount_string, asset_of, muxed_of
+from sandbox.ledger.codec import account_of, signer_of
+from sandbox.ledger.entries import Account, Changes
 from sandbox.ledger.envelopes import Transaction
 from sandbox.ledger.history import TransactionRecord, operation_counterparts
-from sandbox.ledger.http.render import asset_fields, link, timestamp
+from sandbox.ledger.http.operation_details import details, muxed_fields
+from sandbox.ledger.http.render import link, timestamp
 
 _Type = xdr.OperationType
 _PAYMENTS = (_Type.CREATE_ACCOUNT, _Type.PAYMENT, _Type.ACCOUNT_MERGE)
+Muxed = tuple[str, str] | None
 
 
 @dataclass(frozen=True, slots=True)
 class OperationRecord:
-    """An operation of a closed ledger and where it is."""
+    """An operation of a closed ledger, where it is, and what it did.
+
+    ``begun`` is for the end of a sponsorship: who had begun it, and that account's muxed form.
+    """
 
     record: TransactionRecord
     operation: xdr.Operation
     source: str
+    muxed: Muxed
     token: int
+    changes: Changes
+    begun: tuple[str, Muxed] | None
 
     @property
     def is_payment(self) -> bool:
@@ -32,25 +40,53 @@ class OperationRecord:
         return self.operation.body.type in _PAYMENTS
 
     @property
+    def sponsor(self) -> str:
+        """Who sponsors the entry or signer it made; empty if nobody does or it made none."""
+        options = self.operation.body.set_options_op
+        key = signer_of(options.signer.key) if options is not None and options.signer is not None else ""
+        for before, after in self.changes:
+            if key and isinstance(after, Account):
+                known = dict(before.signer_sponsors).get(key) if isinstance(before, Account) else None
+                sponsor = dict(after.signer_sponsors).get(key, "")
+                if sponsor and sponsor != known:
+                    return sponsor
+            if before is None and after is not None and after.sponsor:
+                return after.sponsor
+        return ""
+
+    @property
     def accounts(self) -> set[str]:
         """Accounts it is about."""
-        return operation_counterparts(self.operation.body) | {self.source}
+        found = operation_counterparts(self.operation.body) | {self.source, self.sponsor}
+        return found | ({self.begun[0]} if self.begun else set())
 
 
 def operations_of(record: TransactionRecord, transaction: Transaction) -> list[OperationRecord]:
     """The operations of a recorded transaction, in order."""
-    return [
-        OperationRecord(
-            record, operation, transaction.operation_source(operation), record.operation_id(index)
+    found = []
+    sponsors: dict[str, tuple[str, Muxed]] = {}
+    for index, operation in enumerate(transaction.operations):
+        source, muxed, begun = (
+            transaction.operation_source(operation),
+            transaction.operation_muxed(operation),
+            None,
         )
-        for index, operation in enumerate(transaction.operations)
-    ]
+        begin = operation.body.begin_sponsoring_future_reserves_op
+        if begin is not None:
+            sponsors[account_of(begin.sponsored_id)] = (source, muxed)
+        elif operation.body.type == _Type.END_SPONSORING_FUTURE_RESERVES and record.successful:
+            begun = sponsors.get(source)
+        changes = record.changes[index] if record.changes else ()
+        token = record.operation_id(index)
+        found.append(OperationRecord(record, operation, source, muxed, token, changes, begun))
+    return found
 
 
 def render_operation(item: OperationRecord, base_url: str) -> dict[str, Any]:
-    """An operation resource; details for the operations that move or authorise money."""
+    """An operation resource."""
     body = item.operation.body
     token = str(item.token)
+    sponsor = item.sponsor
     return {
         "_links": {
             "self": link(f"{base_url}/operations/{token}"),
@@ -63,85 +99,13 @@ def render_operation(item: OperationRecord, base_url: str) -> dict[str, Any]:
         "paging_token": token,
         "transaction_successful": item.record.successful,
         "source_account": item.source,
+        **muxed_fields("source_account", item.muxed),
         "type": body.type.name.lower(),
         "type_i": int(body.type),
         "created_at": timestamp(item.record.closed_at),
         "transaction_hash": item.record.hash,
-        **_details(body, item.source),
+        **({"sponsor": sponsor} if sponsor else {}),
+        **details(body, item.source, item.muxed),
+        **({"begin_sponsor": item.begun[0]} if item.begun else {}),
+        **(muxed_fields("begin_sponsor", item.begun[1]) if item.begun else {}),
     }
-
-
-def _details(body: xdr.OperationBody, source: str) -> dict[str, Any]:
-    if body.payment_op is not None:
-        return _payment(body.payment_op, source)
-    if body.create_account_op is not None:
-        create = body.create_account_op
-        return {
-            "starting_balance": amount_string(create.starting_balance.int64),
-            "funder": source,
-            "account": account_of(create.destination),
-        }
-    if body.destination is not None:
-        return {"account": source, "into": account_of_muxed(body.destination)}
-    if body.change_trust_op is not None and body.change_trust_op.line.liquidity_pool is None:
-        asset = asset_fields(asset_of(body.change_trust_op.line))
-        trustee = {"trustee": asset["asset_issuer"]} if "asset_issuer" in asset else {}
-        return {
-            **asset,
-            "limit": amount_string(body.change_trust_op.limit.int64),
-            **trustee,
-            "trustor": source,
-        }
-    return _more_details(body)
-
-
-def _payment(payment: xdr.PaymentOp, source: str) -> dict[str, Any]:
-    muxed = muxed_of(payment.destination)
-    return {
-        **asset_fields(asset_of(payment.asset)),
-        "from": source,
-        "to": account_of_muxed(payment.destination),
-        **({"to_muxed": muxed[0], "to_muxed_id": muxed[1]} if muxed else {}),
-        "amount": amount_string(payment.amount.int64),
-    }
-
-
-def _more_details(body: xdr.OperationBody) -> dict[str, Any]:
-    if body.set_trust_line_flags_op is not None:
-        flags = body.set_trust_line_flags_op
-        return {
-            **asset_fields(asset_of(flags.asset)),
-            "trustor": account_of(flags.trustor),
-            "set_flags": _bits(flags.set_flags),
-            "clear_flags": _bits(flags.clear_flags),
-        }
-    if body.manage_data_op is not None:
-        value = body.manage_data_op.data_value
-        return {
-            "name": body.manage_data_op.data_name.string64.decode("ascii", "replace"),
-            "value": xdr_base64(value) if value is not None else None,
-        }
-    if body.bump_sequence_op is not None:
-        return {"bump_to": str(body.bump_sequence_op.bump_to.sequence_number.int64)}
-    if body.clawback_op is not None:
-        claw = body.clawback_op
-        return {
-            **asset_fields(asset_of(claw.asset)),
-            "from": account_of_muxed(claw.from_),
-            "amount": amount_string(claw.amount.int64),
-        }
-    if body.create_claimable_balance_op is not None:
-        create = body.create_claimable_balance_op
-        return {"asset": asset_of(create.asset), "amount": amount_string(create.amount.int64)}
-    if body.claim_claimable_balance_op is not None:
-        return {"balance_id": body.claim_claimable_balance_op.balance_id.to_xdr_bytes().hex()}
-    return {}
-
-
-def _bits(flags: xdr.Uint32) -> list[int]:
-    return [1 << bit for bit in range(3) if flags.uint32 & 1 << bit]
-
-
-def xdr_base64(value: xdr.DataValue) -> str:
-    """A data value as Horizon shows it."""
-    return base64.b64encode(value.data_value).decode()

@@ -1,50 +1,51 @@
-"""Server-sent events: ledgers and transactions as they happen."""
+"""Collections of the history: as a page, or as a stream of server-sent events."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from aiohttp import web
 
-from sandbox.ledger.node import Node, View
+from sandbox.ledger.http.context import Context
+from sandbox.ledger.http.paging import Page, page_response
+from sandbox.ledger.node import View
 
-EventBody = tuple[int, bytes]
-Source = Callable[[View, int], Iterable[EventBody]]
-_EVENTS_PER_STREAM = 1000
-
-
-def wants_stream(request: web.Request) -> bool:
-    """Whether the client asked for events instead of a page."""
-    return "text/event-stream" in request.headers.get("Accept", "")
+# What a collection shows of a page: positions and rendered records.
+Fetch = Callable[[Page, View], Sequence[tuple[str, bytes]]]
+_HELLO = b'retry: 1000\nevent: open\ndata: "hello"\n\n'
+_GOODBYE = b'retry: 10\nevent: close\ndata: "byebye"\n\n'
 
 
-async def stream(
-    request: web.Request, node: Node, cursor: int | None, newest: Callable[[View], int], source: Source
-) -> web.StreamResponse:
-    """Send what comes behind ``cursor``; None starts behind what is there already.
+async def answer(request: web.Request, context: Context, fetch: Fetch) -> web.StreamResponse:
+    """A page of a collection, or the records behind the cursor as they come, whatever the client accepts."""
+    if "text/event-stream" in request.headers.get("Accept", ""):
+        return await _stream(request, context, fetch)
+    view = context.node.view()
+    page = Page.of(request, view)
+    found = fetch(page, view)
+    tokens, bodies = [token for token, _ in found], [body for _, body in found]
+    return page_response(request, context.base_url, page, tokens, bodies)
 
-    ``newest`` gives the position of the newest event, ``source`` the events behind a position.
-    """
+
+async def _stream(request: web.Request, context: Context, fetch: Fetch) -> web.StreamResponse:
+    """As many events as a page holds, then goodbye: the client comes back for more."""
+    node = context.node
+    page = Page.of(request, node.ingested())
+    upcoming, found = node.upcoming, fetch(page, node.ingested())
     response = web.StreamResponse(
         headers={"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
     )
     await response.prepare(request)
-    await response.write(b'retry: 1000\nevent: open\ndata: "hello"\n\n')
-    position = newest(node.ingested()) if cursor is None else cursor
-    sent = 0
-    while sent < _EVENTS_PER_STREAM:
-        for token, body in source(node.ingested(), position):
-            await response.write(b"id: %d\ndata: %b\n\n" % (token, body))
-            position = token
-            sent += 1
-        await node.next_close()
-    await response.write(b'retry: 10\nevent: close\ndata: "byebye"\n\n')
+    await response.write(_HELLO)
+    while True:
+        for token, body in found:
+            await response.write(b"id: %b\ndata: %b\n\n" % (token.encode(), body))
+        if len(found) == page.limit:
+            break
+        if found:
+            page = replace(page, cursor=found[-1][0], limit=page.limit - len(found))
+        await upcoming.wait()
+        upcoming, found = node.upcoming, fetch(page, node.ingested())
+    await response.write(_GOODBYE)
     return response
-
-
-def start_of(request: web.Request) -> int | None:
-    """Where a stream starts: behind a position, from the beginning without one, or ``now``."""
-    cursor = request.headers.get("Last-Event-ID") or request.query.get("cursor", "")
-    if cursor == "now":
-        return None
-    return int(cursor) if cursor.isdecimal() else 0

@@ -102,7 +102,7 @@ class SubmitRoutes:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SUBMISSION_TIMEOUT_SECONDS):
                 while not self._knows_sequence(submission):
-                    await self._node.next_close()
+                    await self._node.upcoming.wait()
 
     def _knows_sequence(self, submission: Transaction | FeeBump) -> bool:
         view = self._node.ingested()
@@ -143,7 +143,7 @@ class SubmitRoutes:
         try:
             async with asyncio.timeout(SUBMISSION_TIMEOUT_SECONDS):
                 while (response := self._recorded(submission, envelope_xdr)) is None:
-                    await self._node.next_close()
+                    await self._node.upcoming.wait()
         except TimeoutError:
             return submission_timeout(submission.hash.hex(), envelope_xdr)
         return response

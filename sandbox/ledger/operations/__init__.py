@@ -15,6 +15,11 @@ from sandbox.ledger.operations.claimable import (
 )
 from sandbox.ledger.operations.options import SET_OPTIONS
 from sandbox.ledger.operations.payment import PAYMENT
+from sandbox.ledger.operations.sponsorship import (
+    BEGIN_SPONSORING_FUTURE_RESERVES,
+    END_SPONSORING_FUTURE_RESERVES,
+    REVOKE_SPONSORSHIP,
+)
 from sandbox.ledger.operations.trust import ALLOW_TRUST, CHANGE_TRUST, CLAWBACK, SET_TRUST_LINE_FLAGS
 
 __all__ = ["OPERATIONS", "OpContext", "Operation"]
@@ -33,6 +38,9 @@ OPERATIONS: Final[dict[xdr.OperationType, Operation]] = {
     _Type.ACCOUNT_MERGE: ACCOUNT_MERGE,
     _Type.CREATE_CLAIMABLE_BALANCE: CREATE_CLAIMABLE_BALANCE,
     _Type.CLAIM_CLAIMABLE_BALANCE: CLAIM_CLAIMABLE_BALANCE,
+    _Type.BEGIN_SPONSORING_FUTURE_RESERVES: BEGIN_SPONSORING_FUTURE_RESERVES,
+    _Type.END_SPONSORING_FUTURE_RESERVES: END_SPONSORING_FUTURE_RESERVES,
+    _Type.REVOKE_SPONSORSHIP: REVOKE_SPONSORSHIP,
     _Type.CLAWBACK: CLAWBACK,
     _Type.CLAWBACK_CLAIMABLE_BALANCE: CLAWBACK_CLAIMABLE_BALANCE,
 }

@@ -9,16 +9,15 @@ from stellar_sdk import xdr
 
 from sandbox.ledger.codec import account_of, account_of_muxed, present
 from sandbox.ledger.entries import Account, DataEntry, account_key, fits, load_data
-from sandbox.ledger.operations.base import (
-    Failure,
-    OpContext,
-    Operation,
-    Threshold,
-    always,
+from sandbox.ledger.operations.base import Failure, OpContext, Operation, Threshold, always
+from sandbox.ledger.operations.reserves import (
+    carry,
     drop_subentry,
+    release,
     reserve_subentry,
+    without_signer,
 )
-from sandbox.ledger.rules import AUTH_IMMUTABLE, BASE_RESERVE, starting_sequence
+from sandbox.ledger.rules import ACCOUNT_RESERVES, AUTH_IMMUTABLE, BASE_RESERVE, starting_sequence
 
 _Create = xdr.CreateAccountResultCode
 _Merge = xdr.AccountMergeResultCode
@@ -46,13 +45,18 @@ def _apply_create(context: OpContext, body: xdr.OperationBody) -> bytes:
     destination, balance = account_of(create.destination), create.starting_balance.int64
     if context.account(destination) is not None:
         raise Failure(_Create.CREATE_ACCOUNT_ALREADY_EXIST)
-    if balance < 2 * BASE_RESERVE:
+    sponsor = context.sponsorships.get(destination, "")
+    if sponsor:
+        carry(context, sponsor, ACCOUNT_RESERVES, _Create.CREATE_ACCOUNT_LOW_RESERVE)
+    elif balance < ACCOUNT_RESERVES * BASE_RESERVE:
         raise Failure(_Create.CREATE_ACCOUNT_LOW_RESERVE)
     source = context.source_account()
     if source.available < balance:
         raise Failure(_Create.CREATE_ACCOUNT_UNDERFUNDED)
     context.put_account(replace(source, balance=source.balance - balance))
-    context.put_account(Account(destination, balance, starting_sequence(context.ledger)))
+    sponsored = ACCOUNT_RESERVES if sponsor else 0
+    sequence = starting_sequence(context.ledger)
+    context.put_account(Account(destination, balance, sequence, sponsored=sponsored, sponsor=sponsor))
     return b""
 
 
@@ -66,14 +70,18 @@ def _check_merge(body: xdr.OperationBody, source: str) -> None:
 
 
 def _apply_merge(context: OpContext, body: xdr.OperationBody) -> bytes:
-    destination = context.account(_merge_destination(body))
-    if destination is None:
+    if context.account(_merge_destination(body)) is None:
         raise Failure(_Merge.ACCOUNT_MERGE_NO_ACCOUNT)
     source = context.source_account()
     _may_go(context, source)
+    for key, _ in source.signers:
+        source = without_signer(context.entries, source, key, context.ledger)
+    # Loaded only now: it may be the one who sponsored the signers.
+    destination = present(context.account(_merge_destination(body)))
     if not fits(destination.balance, source.balance):
         raise Failure(_Merge.ACCOUNT_MERGE_DEST_FULL)
     context.put_account(replace(destination, balance=destination.balance + source.balance))
+    release(context.entries, source.sponsor, ACCOUNT_RESERVES, context.ledger)
     context.entries.delete(account_key(source.account_id))
     return source.balance.to_bytes(8, "big")
 
@@ -87,7 +95,7 @@ def _may_go(context: OpContext, account: Account) -> None:
     highest = max(account.sequence, context.highest_sequences.get(account.account_id, 0))
     if highest >= starting_sequence(context.ledger):
         raise Failure(_Merge.ACCOUNT_MERGE_SEQNUM_TOO_FAR)
-    if account.sponsoring:
+    if account.sponsoring or account.account_id in context.sponsorships.values():
         raise Failure(_Merge.ACCOUNT_MERGE_IS_SPONSOR)
 
 
@@ -133,9 +141,11 @@ def _apply_data(context: OpContext, body: xdr.OperationBody) -> bytes:
         drop_subentry(context, entry)
         return b""
     if entry is None:
-        context.put_account(reserve_subentry(context.source_account(), _Data.MANAGE_DATA_LOW_RESERVE))
+        owner, sponsor = reserve_subentry(context, context.source_account(), _Data.MANAGE_DATA_LOW_RESERVE)
+        context.put_account(owner)
+        entry = DataEntry(context.source, name, "", sponsor=sponsor)
     value = base64.b64encode(data.data_value.data_value).decode()
-    context.entries.put(DataEntry(context.source, name, value, context.ledger))
+    context.entries.put(replace(entry, value=value, modified=context.ledger))
     return b""
 
 

@@ -1,4 +1,4 @@
-"""What every operation is made of, and the reserve and balance rules they share."""
+"""What every operation is made of, and the balance rules they share."""
 
 from __future__ import annotations
 
@@ -11,16 +11,12 @@ from stellar_sdk import xdr
 from sandbox.ledger.codec import NATIVE, issuer_of, present
 from sandbox.ledger.entries import (
     Account,
-    DataEntry,
     Overlay,
-    Trustline,
     fits,
-    key_of,
     load_account,
     load_trustline,
 )
-from sandbox.ledger.results import OpCode
-from sandbox.ledger.rules import BASE_RESERVE, LINE_AUTHORIZED, LINE_CLAWBACK, MAX_SUBENTRIES
+from sandbox.ledger.rules import LINE_AUTHORIZED, LINE_CLAWBACK
 
 
 class Threshold(Enum):
@@ -47,6 +43,8 @@ class OpContext:
     ledger: int
     close_time: int
     highest_sequences: Mapping[str, int]
+    # Of this transaction so far: whose new reserves are carried by whom.
+    sponsorships: dict[str, str]
 
     def account(self, account_id: str) -> Account | None:
         """The account, or None."""
@@ -90,26 +88,6 @@ def always(threshold: Threshold) -> Callable[[xdr.OperationBody], Threshold]:
 
 def no_check(_body: xdr.OperationBody, _source: str) -> None:
     """For operations that cannot be malformed."""
-
-
-def reserve_subentry(account: Account, low_reserve: IntEnum) -> Account:
-    """The account with one subentry more.
-
-    Raises:
-        Failure: it has 1000 already, or not the base reserve to spare.
-    """
-    if account.subentries >= MAX_SUBENTRIES:
-        raise Failure(OpCode.opTOO_MANY_SUBENTRIES)
-    if account.available < BASE_RESERVE:
-        raise Failure(low_reserve)
-    return replace(account, subentries=account.subentries + 1)
-
-
-def drop_subentry(context: OpContext, entry: Trustline | DataEntry) -> None:
-    """Delete an entry of its owner and give the reserve back."""
-    owner = present(context.account(entry.account_id))
-    context.put_account(replace(owner, subentries=owner.subentries - 1))
-    context.entries.delete(key_of(entry))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from hashlib import sha256
 from struct import pack
 
@@ -29,7 +28,8 @@ from sandbox.ledger.operations.base import (
     no_check,
     take,
 )
-from sandbox.ledger.rules import AUTH_CLAWBACK, BASE_RESERVE, INT64_MAX
+from sandbox.ledger.operations.reserves import carry, release
+from sandbox.ledger.rules import AUTH_CLAWBACK, INT64_MAX
 
 _Create = xdr.CreateClaimableBalanceResultCode
 _Claim = xdr.ClaimClaimableBalanceResultCode
@@ -118,20 +118,19 @@ def _apply_create(context: OpContext, body: xdr.OperationBody) -> bytes:
     create = _create_op(body)
     asset, amount = asset_of(create.asset), create.amount.int64
     clawback = take(context, context.source, asset, amount, _TAKE)
-    source = context.source_account()
     if issuer_of(asset) == context.source:
-        clawback = bool(source.flags & AUTH_CLAWBACK)
+        clawback = bool(context.source_account().flags & AUTH_CLAWBACK)
     claimants = tuple(
         (account_of(item.destination), _absolute(item.predicate, context.close_time).to_xdr())
         for item in _claimants(create)
     )
-    if source.available < len(claimants) * BASE_RESERVE:
-        raise Failure(_Create.CREATE_CLAIMABLE_BALANCE_LOW_RESERVE)
-    context.put_account(replace(source, sponsoring=source.sponsoring + len(claimants)))
+    # It belongs to nobody, so somebody always sponsors it: its creator if nobody else does.
+    sponsor = context.sponsorships.get(context.source, context.source)
+    carry(context, sponsor, len(claimants), _Create.CREATE_CLAIMABLE_BALANCE_LOW_RESERVE)
     digest = _balance_digest(context)
     balance_id = (bytes(4) + digest).hex()
     context.entries.put(
-        ClaimableBalance(balance_id, asset, amount, context.source, claimants, clawback, context.ledger)
+        ClaimableBalance(balance_id, asset, amount, sponsor, claimants, clawback, context.ledger)
     )
     return bytes(4) + digest
 
@@ -170,9 +169,7 @@ def _apply_claw(context: OpContext, body: xdr.OperationBody) -> bytes:
 
 
 def _remove(context: OpContext, balance: ClaimableBalance) -> None:
-    # An account that sponsors cannot be merged away.
-    sponsor = present(context.account(balance.sponsor))
-    context.put_account(replace(sponsor, sponsoring=sponsor.sponsoring - len(balance.claimants)))
+    release(context.entries, balance.sponsor, len(balance.claimants), context.ledger)
     context.entries.delete(balance_key(balance.balance_id))
 
 

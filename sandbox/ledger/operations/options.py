@@ -9,7 +9,8 @@ from stellar_sdk import xdr
 from sandbox.ledger.codec import account_of, present, signer_of
 from sandbox.ledger.entries import Account
 from sandbox.ledger.operations.accounts import is_printable
-from sandbox.ledger.operations.base import Failure, OpContext, Operation, Threshold, reserve_subentry
+from sandbox.ledger.operations.base import Failure, OpContext, Operation, Threshold
+from sandbox.ledger.operations.reserves import reserve_subentry, without_signer
 from sandbox.ledger.rules import (
     ACCOUNT_FLAGS,
     AUTH_CLAWBACK,
@@ -85,7 +86,7 @@ def _apply(context: OpContext, body: xdr.OperationBody) -> bytes:
         high=weights.get("high", account.high),
     )
     if options.signer is not None:
-        account = _with_signer(account, options.signer)
+        account = _with_signer(context, account, options.signer)
     context.put_account(account)
     return b""
 
@@ -103,25 +104,19 @@ def _with_flags(account: Account, options: xdr.SetOptionsOp) -> Account:
     return replace(account, flags=flags)
 
 
-def _with_signer(account: Account, signer: xdr.Signer) -> Account:
+def _with_signer(context: OpContext, account: Account, signer: xdr.Signer) -> Account:
     key, weight = signer_of(signer.key), signer.weight.uint32
     others = tuple(item for item in account.signers if item[0] != key)
     known = len(others) < len(account.signers)
     if weight == 0:
-        return without_signer(account, key)
+        return without_signer(context.entries, account, key, context.ledger)
     if not known:
         if len(others) >= MAX_SIGNERS:
             raise Failure(_Code.SET_OPTIONS_TOO_MANY_SIGNERS)
-        account = reserve_subentry(account, _Code.SET_OPTIONS_LOW_RESERVE)
+        account, sponsor = reserve_subentry(context, account, _Code.SET_OPTIONS_LOW_RESERVE)
+        if sponsor:
+            account = replace(account, signer_sponsors=(*account.signer_sponsors, (key, sponsor)))
     return replace(account, signers=tuple(sorted([*others, (key, weight)])))
-
-
-def without_signer(account: Account, key: str) -> Account:
-    """The account without that signer, its reserve given back; unchanged if it has none such."""
-    others = tuple(item for item in account.signers if item[0] != key)
-    if len(others) == len(account.signers):
-        return account
-    return replace(account, signers=others, subentries=account.subentries - 1)
 
 
 SET_OPTIONS = Operation(_Code.SET_OPTIONS_SUCCESS, _threshold, _check, _apply)

@@ -16,15 +16,8 @@ from sandbox.ledger.codec import (
     present,
 )
 from sandbox.ledger.entries import Account, Trustline, fits, load_trustline
-from sandbox.ledger.operations.base import (
-    Failure,
-    OpContext,
-    Operation,
-    Threshold,
-    always,
-    drop_subentry,
-    reserve_subentry,
-)
+from sandbox.ledger.operations.base import Failure, OpContext, Operation, Threshold, always
+from sandbox.ledger.operations.reserves import drop_subentry, reserve_subentry
 from sandbox.ledger.results import OpCode
 from sandbox.ledger.rules import (
     AUTH_CLAWBACK,
@@ -71,9 +64,10 @@ def _apply_change(context: OpContext, body: xdr.OperationBody) -> bytes:
     elif line is not None:
         context.entries.put(replace(line, limit=limit, modified=context.ledger))
     else:
-        context.put_account(reserve_subentry(context.source_account(), _Change.CHANGE_TRUST_LOW_RESERVE))
+        owner, sponsor = reserve_subentry(context, context.source_account(), _Change.CHANGE_TRUST_LOW_RESERVE)
+        context.put_account(owner)
         flags = _flags_of_new_line(issuer)
-        context.entries.put(Trustline(context.source, asset, 0, limit, flags, context.ledger))
+        context.entries.put(Trustline(context.source, asset, 0, limit, flags, context.ledger, sponsor))
     return b""
 
 
@@ -123,7 +117,7 @@ def _allow_op(body: xdr.OperationBody) -> xdr.AllowTrustOp:
     return present(body.allow_trust_op)
 
 
-def _allowed_asset(operation: xdr.AllowTrustOp, source: str) -> str | None:
+def allowed_asset(operation: xdr.AllowTrustOp, source: str) -> str | None:
     """The asset with the operation's source as its issuer; None if the code is not valid."""
     code, shortest = b"", 1
     if operation.asset.asset_code4 is not None:
@@ -138,7 +132,7 @@ def _allowed_asset(operation: xdr.AllowTrustOp, source: str) -> str | None:
 def _check_allow(body: xdr.OperationBody, source: str) -> None:
     operation = _allow_op(body)
     authorize = operation.authorize.uint32
-    if authorize > LINE_MAINTAIN or _allowed_asset(operation, source) is None:
+    if authorize > LINE_MAINTAIN or allowed_asset(operation, source) is None:
         raise Failure(_Allow.ALLOW_TRUST_MALFORMED)
     if account_of(operation.trustor) == source:
         raise Failure(_Allow.ALLOW_TRUST_MALFORMED)
@@ -150,7 +144,7 @@ def _apply_allow(context: OpContext, body: xdr.OperationBody) -> bytes:
     revocable = context.source_account().flags & AUTH_REVOCABLE
     if not revocable and authorize == 0:
         raise Failure(_Allow.ALLOW_TRUST_CANT_REVOKE)
-    asset = _allowed_asset(operation, context.source) or ""
+    asset = allowed_asset(operation, context.source) or ""
     line = load_trustline(context.entries, account_of(operation.trustor), asset)
     if line is None:
         raise Failure(_Allow.ALLOW_TRUST_NO_TRUST_LINE)

@@ -19,6 +19,7 @@ from stellar_sdk import (
 from stellar_sdk.operation.set_trust_line_flags import TrustLineFlags
 
 XLM = Asset.native()
+NOBODY = "GAAZI4TCR3TY5OJHCTJC2A4QSY6CJWJH5IAJTGKIN2ER7LBNVKOCCWN7"
 
 
 @pytest.fixture
@@ -53,6 +54,41 @@ async def test_account_shape(pair):
     assert body["balances"][-1]["asset_type"] == "native"
     assert (body["subentry_count"], body["num_sponsoring"], body["num_sponsored"]) == (0, 0, 0)
     assert body["last_modified_time"] == "2023-11-14T22:13:25Z"
+
+
+async def test_state_is_stamped_even_where_there_is_none(pair):
+    """Absence is a statement about a ledger, too: problems of the current state carry its number."""
+    ledger, alice, _ = pair
+    nobody = ledger.key("nobody").public_key
+    for path, status in (
+        (f"/accounts/{nobody}", 404),
+        (f"/accounts/{alice.public_key}/data/none", 404),
+        ("/accounts/nobody", 400),
+        ("/claimable_balances/00", 404),
+        ("/assets?limit=0", 400),
+    ):
+        async with ledger.http.get(path) as answer:
+            assert (answer.status, answer.headers["Latest-Ledger"]) == (status, "3")
+    async with ledger.http.get(f"/transactions/{'0' * 64}") as answer:
+        assert "Latest-Ledger" not in answer.headers
+
+
+async def test_account_history_knows_every_participant(pair):
+    """Sources, destinations, fee payers, trustors and claimants all find the transaction under their name."""
+    ledger, issuer, holder = pair
+    payer, channel = ledger.key("payer"), ledger.key("channel")
+    await ledger.fund(payer, channel)
+    asset = Asset("EURT", issuer.public_key)
+    await ledger.run(holder, ChangeTrust(asset))
+    payment = Payment(holder.public_key, asset, "1", source=issuer.public_key)
+    inner = await ledger.build(channel, payment, signers=[channel, issuer])
+    bump = ledger.bump(payer, inner, fee=200)
+    await ledger.offer(bump)
+    await ledger.close()
+    for owner in (issuer, holder, payer, channel):
+        path = f"/accounts/{owner.public_key}/transactions"
+        (newest,) = (await ledger.get(path, order="desc", limit="1"))[1]["_embedded"]["records"]
+        assert newest["hash"] == bump.hash_hex()
 
 
 async def test_transaction_shape(pair):
@@ -170,8 +206,11 @@ async def test_fee_bump_codes_name_the_inner_transaction(pair):
     ("path", "status", "title"),
     [
         ("/accounts/nobody", 400, "Bad Request"),
-        ("/accounts/GAAZI4TCR3TY5OJHCTJC2A4QSY6CJWJH5IAJTGKIN2ER7LBNVKOCCWN7", 404, "Resource Missing"),
+        (f"/accounts/{NOBODY}", 404, "Resource Missing"),
+        (f"/accounts/{NOBODY}/transactions", 404, "Resource Missing"),
+        (f"/accounts/{NOBODY}/effects", 404, "Resource Missing"),
         ("/transactions/abc", 400, "Bad Request"),
+        (f"/transactions/{'A' * 64}", 400, "Bad Request"),
         (f"/transactions/{'0' * 64}", 404, "Resource Missing"),
         (f"/transactions/{'0' * 64}/operations", 404, "Resource Missing"),
         ("/ledgers/0", 404, "Resource Missing"),
@@ -180,7 +219,13 @@ async def test_fee_bump_codes_name_the_inner_transaction(pair):
         ("/ledgers?limit=0", 400, "Bad Request"),
         ("/ledgers?limit=201", 400, "Bad Request"),
         ("/ledgers?order=up", 400, "Bad Request"),
+        ("/ledgers?limit=99999999999999999999", 400, "Bad Request"),
+        ("/ledgers/99/transactions", 404, "Resource Missing"),
         ("/transactions?cursor=x", 400, "Bad Request"),
+        ("/transactions?cursor=-1", 400, "Bad Request"),
+        ("/effects?cursor=1-x", 400, "Bad Request"),
+        ("/operations/x", 400, "Bad Request"),
+        ("/operations/4097", 404, "Resource Missing"),
         ("/claimable_balances/00", 404, "Resource Missing"),
         ("/friendbot", 400, "Bad Request"),
         ("/friendbot?addr=G", 400, "Bad Request"),

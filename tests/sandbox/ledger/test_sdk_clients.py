@@ -147,6 +147,51 @@ async def test_streams_ledgers_and_transactions(network):
     await transactions.aclose()
 
 
+async def test_streams_of_one_account(network):
+    """Transactions, payments and effects of an account arrive as they happen, across reconnections."""
+    ledger, server = network
+    owner, other = await funded(ledger), await funded(ledger)
+    queries = [
+        server.transactions().for_account(other.public_key).include_failed(True),
+        server.payments().for_account(other.public_key),
+        server.effects().for_account(other.public_key),
+    ]
+    newest = (await server.root().call())["history_latest_ledger"]
+    streams = [query.cursor((newest + 1 << 32) - 1).limit(2).stream() for query in queries]
+    waiting = [asyncio.create_task(collect(stream, 5)) for stream in streams]
+    account = await server.load_account(owner.public_key)
+    sent = []
+    for amount in ("1", "2", "3", "4", "5"):
+        builder = TransactionBuilder(account, ledger.passphrase).set_timeout(60)
+        envelope = builder.append_payment_op(other.public_key, Asset.native(), amount).build()
+        envelope.sign(owner)
+        sent.append((await server.submit_transaction(envelope))["hash"])
+    transactions, payments, effects = await asyncio.wait_for(asyncio.gather(*waiting), 60)
+    assert [item["hash"] for item in transactions] == sent
+    assert [item["amount"] for item in payments] == [f"{amount}.0000000" for amount in range(1, 6)]
+    assert {item["type"] for item in effects} == {"account_credited"}
+
+
+async def collect(stream, number):
+    """So many events of a stream, which is then closed."""
+    found = []
+    async for event in stream:
+        found.append(event)
+        if len(found) == number:
+            break
+    await stream.aclose()
+    return found
+
+
+async def test_a_stream_without_a_cursor_starts_at_the_beginning(network):
+    """Every ledger comes once and in order, although the server says goodbye after ten."""
+    ledger, server = network
+    for _ in range(12):
+        await funded(ledger)
+    ledgers = await asyncio.wait_for(collect(server.ledgers().stream(), 12), 60)
+    assert [item["sequence"] for item in ledgers] == list(range(1, 13))
+
+
 async def test_pages_link_to_each_other(network):
     """`next` and `prev` of a page lead forwards and back without gap or repetition."""
     ledger, server = network

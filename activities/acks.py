@@ -1,0 +1,116 @@
+"""The activity that verifies an acknowledgement and lets it take effect, or records why not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from temporalio import activity
+
+from db import reads
+from db.session import Database
+from db.writes import acks
+from domain import dsse, steps
+from domain.ack import (
+    AckClaim,
+    AckOutcome,
+    AckReceipt,
+    AckRefusal,
+    Authority,
+    check_addressee,
+    check_open,
+    parse_claim,
+    read_envelope,
+    token_sha256,
+)
+from domain.errors import AckRefused
+from domain.records import RequestRecord
+from domain.steps import AckAnswer, AckStep, Standing
+
+
+class AckActivities:
+    """`authority` holds the keys whose tokens are believed."""
+
+    def __init__(self, database: Database, authority: Authority) -> None:
+        self._database = database
+        self._authority = authority
+
+    @activity.defn(name=steps.ACKNOWLEDGE)
+    async def acknowledge(self, step: AckStep) -> AckAnswer:
+        """Judge one token in one transaction; a refusal is an answer and an audit event."""
+        try:
+            return await self._take_effect(step)
+        except AckRefused as refusal:
+            return await self._refuse(step, refusal)
+
+    async def _take_effect(self, step: AckStep) -> AckAnswer:
+        envelope = read_envelope(step.signed)
+        claim = self._authority.verify(envelope)
+        async with self._database.transaction() as tx:
+            record = await reads.lock_request(tx, step.request_id)
+            check_addressee(claim, record, await reads.addressee(tx, claim.delivery_id))
+            earlier = await reads.ack_receipt(tx, claim)
+            if earlier is not None:
+                return _answer(record, earlier)
+            # an outage may have held this up since `at`: too late is too late when it is written
+            check_open(claim, record, max(step.at, datetime.now(UTC)))
+            hashed = token_sha256(envelope)
+            record = await acks.record_ack(tx, record=record, claim=claim, token_sha256=hashed, at=step.at)
+        activity.logger.info(
+            "escalation.ack", extra={"delivery_id": claim.delivery_id, "request_id": step.request_id}
+        )
+        return _answer(record, _receipt(claim, hashed, step.at))
+
+    async def _refuse(self, step: AckStep, refusal: AckRefused) -> AckAnswer:
+        """In a transaction of its own: the refused one was rolled back."""
+        async with self._database.transaction() as tx:
+            await acks.record_ack_refusal(
+                tx,
+                tenant=step.tenant,
+                request_id=step.request_id,
+                reason=AckRefusal(refusal.reason),
+                message=refusal.message,
+                actor_claimed=_claimed_recipient(step.signed),
+                envelope_sha256=_fingerprint(step.signed),
+                at=step.at,
+            )
+            record = await reads.lock_request(tx, step.request_id)
+        outcome = AckOutcome(
+            reason=AckRefusal(refusal.reason), message=refusal.message, recorded=dict(refusal.recorded)
+        )
+        return AckAnswer(outcome=outcome, standing=Standing.of(record))
+
+
+def _receipt(claim: AckClaim, hashed: str, at: datetime) -> AckReceipt:
+    return AckReceipt(
+        request_id=claim.request_id,
+        delivery_id=claim.delivery_id,
+        jti=claim.jti,
+        stage=claim.stage,
+        acknowledged_by=claim.sub,
+        acknowledged_at=at,
+        token_sha256=hashed,
+    )
+
+
+def _answer(record: RequestRecord, receipt: AckReceipt) -> AckAnswer:
+    outcome = AckOutcome(receipt=receipt, message=f"{receipt.acknowledged_by} is on it")
+    return AckAnswer(outcome=outcome, standing=Standing.of(record))
+
+
+def _fingerprint(signed: Any) -> str:
+    """A token's own hash where it is one, so that the audit event can be matched with it."""
+    try:
+        return token_sha256(read_envelope(signed))
+    except AckRefused:
+        return hashlib.sha256(json.dumps(signed, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _claimed_recipient(signed: Any) -> str:
+    """Who the sender says they are, for the audit event; nothing is decided by it."""
+    try:
+        return parse_claim(dsse.unverified_payload(read_envelope(signed))).sub
+    except (AckRefused, dsse.EnvelopeRefused):
+        return "unknown"

@@ -1,0 +1,66 @@
+"""Carries out the faults of a plan: on workers, on servers, on the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections import Counter
+from contextlib import suppress
+
+from benchmarks.chaos.crew import Crew
+from benchmarks.chaos.plan import HOUR, Blow, Fault
+from benchmarks.chaos.sandbox_client import SandboxClient
+from sandbox.ledger.faults import LASTING
+from starter.local.supervisor import Supervisor
+
+_KILLED = {
+    Blow.SANDBOX_KILLED: ("sandbox", signal.SIGKILL),
+    Blow.TEMPORAL_KILLED: ("temporal", signal.SIGKILL),
+    Blow.POSTGRES_KILLED: ("postgres", signal.SIGKILL),
+    # ends all sessions and writes all to disk; the supervisor starts it again
+    Blow.POSTGRES_RESTARTED: ("postgres", signal.SIGINT),
+}
+_CLOCKS = {Blow.WORKER_KILLED: 0, Blow.CLOCK_AHEAD: HOUR, Blow.CLOCK_BEHIND: -HOUR}
+
+
+class Weather:
+    """What goes wrong."""
+
+    def __init__(self, crew: Crew, supervisor: Supervisor, ledger: SandboxClient) -> None:
+        self.done: Counter[str] = Counter()
+        """Faults by kind that were carried out."""
+        self._crew = crew
+        self._supervisor = supervisor
+        self._ledger = ledger
+
+    async def strike(self, fault: Fault) -> None:
+        """Carry one fault out, to its end if it lasts."""
+        if fault.kind in _KILLED:
+            await self._kill(*_KILLED[Blow(fault.kind)])
+        elif fault.kind in _CLOCKS:
+            await self._crew.replace(_CLOCKS[Blow(fault.kind)])
+        elif fault.kind == Blow.WORKER_FROZEN:
+            await self._crew.freeze(fault.seconds)
+        elif fault.kind == Blow.TWO_WORKERS:
+            await self._crew.beside(fault.seconds)
+        else:
+            await self._of_the_ledger(fault)
+        self.done[fault.kind] += 1
+
+    async def _kill(self, part: str, number: signal.Signals) -> None:
+        if part == "sandbox":
+            await self._ledger.take_stock()
+        with suppress(ProcessLookupError):
+            os.kill(self._supervisor.pids()[part], number)
+
+    async def _of_the_ledger(self, fault: Fault) -> None:
+        await self._ledger.switch_on(fault)
+        if fault.kind in LASTING:
+            await asyncio.sleep(fault.seconds)
+            await self._ledger.switch_off(fault.kind)
+
+    async def clear(self) -> dict[str, int]:
+        """All faults of the ledger are over; what was carried out, without what met nobody."""
+        await self._ledger.take_stock()
+        return dict(self.done - Counter(self._ledger.unmet))

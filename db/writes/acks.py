@@ -1,0 +1,79 @@
+"""Acknowledgements that were verified and judged, and refusals for the record."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import text
+
+from db.session import Transaction
+from db.writes import audit
+from db.writes.steps import advance, step_statement
+from domain.ack import AckClaim, AckRefusal
+from domain.records import RequestRecord
+
+_ACKNOWLEDGE = step_statement(
+    """acked AS (
+    INSERT INTO acks (request_id, jti, delivery_id, recipient, stage, token_sha256, at)
+    SELECT request_id, :jti, :delivery_id, :actor, :stage, :token_sha256, :at FROM found
+    RETURNING request_id)""",
+    source="acked",
+)
+_REQUEST_LOCK = text("SELECT 1 FROM mint_requests WHERE id = :id FOR UPDATE")
+
+
+async def record_ack(
+    tx: Transaction, *, record: RequestRecord, claim: AckClaim, token_sha256: str, at: datetime
+) -> RequestRecord:
+    """Step `ack:JTI`: the recipient is on it; messages of stages that still wait are skipped."""
+    return await advance(
+        tx,
+        before=record,
+        after=record.model_copy(update={"acknowledged_by": claim.sub, "acknowledged_at": at}),
+        step=f"ack:{claim.jti}",
+        kind="ack",
+        actor=claim.sub,
+        at=at,
+        details={
+            "jti": claim.jti,
+            "deliveryId": claim.delivery_id,
+            "stage": claim.stage,
+            "tokenSha256": token_sha256,
+        },
+        statement=_ACKNOWLEDGE,
+        extra={
+            "jti": claim.jti,
+            "delivery_id": claim.delivery_id,
+            "stage": claim.stage,
+            "token_sha256": token_sha256,
+        },
+    )
+
+
+async def record_ack_refusal(
+    tx: Transaction,
+    *,
+    tenant: str,
+    request_id: str,
+    reason: AckRefusal,
+    message: str,
+    actor_claimed: str,
+    envelope_sha256: str,
+    at: datetime,
+) -> None:
+    """An audit event `ack.refused`, once for the same reason and message, and nothing else.
+
+    `actor_claimed` is who the unverified envelope says it is from.
+    """
+    # the row first, the chain last: the order of every other step
+    await tx.run(_REQUEST_LOCK, {"id": request_id})
+    await audit.append(
+        tx,
+        tenant=tenant,
+        request_id=request_id,
+        step=f"ack.refused:{reason}:{envelope_sha256[:32]}",
+        kind="ack.refused",
+        actor=actor_claimed,
+        at=at,
+        details={"reason": reason, "message": message, "envelopeSha256": envelope_sha256},
+    )

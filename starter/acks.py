@@ -1,0 +1,165 @@
+"""Acknowledging with a token: checked here as far as possible, then told to the request's workflow.
+
+The workflow's own activity verifies the token again, since anybody with access to the namespace can
+send it one. The check here keeps strangers from writing into the audit log by sending garbage, and
+answers for requests whose workflow has ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from temporalio.client import Client, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
+from temporalio.service import RPCError, RPCStatusCode
+
+from db import reads
+from db.session import Database
+from domain.ack import (
+    AckClaim,
+    AckOutcome,
+    AckReceipt,
+    AckRefusal,
+    Authority,
+    check_addressee,
+    check_open,
+    decode,
+    parse_claim,
+    token_sha256,
+)
+from domain.dsse import Envelope, EnvelopeRefused, unverified_payload
+from domain.errors import AckRefused, NotOpen, Unavailable
+from domain.mint_request import workflow_id
+from domain.records import RequestRecord
+from starter.ids import new_message_id
+from starter.temporal import reachable, worker_polls
+
+ANSWER_SECONDS = 10.0
+"""How long the workflow's answer is waited for; then the ack is left with it as a signal."""
+
+_LOST = (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED)
+
+Connect = Callable[[], Awaitable[Client]]
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A token that may be used, and what it is about."""
+
+    envelope: Envelope
+    claim: AckClaim
+    record: RequestRecord
+    receipt: AckReceipt | None
+    """Of its first use, if it was used."""
+
+
+async def examine(database: Database, authority: Authority, token: str) -> Examined:
+    """Check a token and change nothing; raises AckRefused, or Unavailable.
+
+    Without keys the signature is left to the workflow's activity, and only a token whose hash is
+    recorded counts as used.
+    """
+    envelope = decode(token)
+    claim = authority.verify(envelope) if authority.has_keys else _unverified(envelope)
+    async with database.transaction() as tx:
+        record = await reads.request(tx, claim.request_id)
+        if record is None:
+            raise AckRefused("this link belongs to no request of ours", AckRefusal.WRONG_REQUEST)
+        check_addressee(claim, record, await reads.addressee(tx, claim.delivery_id))
+        receipt = await reads.ack_receipt(tx, claim)
+    if receipt is not None and not authority.has_keys and receipt.token_sha256 != token_sha256(envelope):
+        receipt = None
+    if receipt is None:
+        check_open(claim, record, datetime.now(UTC))
+    return Examined(envelope, claim, record, receipt)
+
+
+async def acknowledge(
+    connect: Connect,
+    database: Database,
+    authority: Authority,
+    token: str,
+    limit_seconds: float = ANSWER_SECONDS,
+) -> AckReceipt | None:
+    """Use a token; the same one again gets the same receipt.
+
+    None: no worker answered, so it was left with the workflow as a signal and takes effect later.
+    Raises AckRefused, or Unavailable.
+    """
+    seen = await examine(database, authority, token)
+    if seen.receipt is not None:
+        return seen.receipt
+    async with reachable(await connect()) as client:
+        try:
+            outcome = await _tell(client, seen, limit_seconds)
+        except NotOpen:
+            # it has ended since: what the database says now is the answer
+            return await _answer_of_ended(database, authority, token)
+    if outcome is None:
+        return None
+    if outcome.receipt is None:
+        raise AckRefused(outcome.message, outcome.reason or AckRefusal.INTERNAL, outcome.recorded)
+    return outcome.receipt
+
+
+async def _answer_of_ended(database: Database, authority: Authority, token: str) -> AckReceipt:
+    seen = await examine(database, authority, token)
+    if seen.receipt is None:
+        raise Unavailable(
+            f"the workflow of {seen.claim.request_id} is not running and will be started again: "
+            "try again in half an hour"
+        )
+    return seen.receipt
+
+
+async def _tell(client: Client, seen: Examined, limit_seconds: float) -> AckOutcome | None:
+    """The workflow's answer; None: it was left as a signal. An update that came through all the same
+    and the signal do no harm to each other. Raises NotOpen, RPCError."""
+    if await worker_polls(client):
+        answer = await _ask(client, seen, limit_seconds)
+        if answer is not None:
+            return answer
+    try:
+        await client.get_workflow_handle(workflow_id(seen.claim.request_id)).signal("ack", seen.envelope)
+    except RPCError as error:
+        raise _ended(seen, error) from error
+    return None
+
+
+async def _ask(client: Client, seen: Examined, limit_seconds: float) -> AckOutcome | None:
+    try:
+        async with asyncio.timeout(limit_seconds):
+            outcome: AckOutcome = await client.get_workflow_handle(
+                workflow_id(seen.claim.request_id)
+            ).execute_update(
+                "acknowledge",
+                seen.envelope,
+                id=new_message_id(),
+                result_type=AckOutcome,
+                rpc_timeout=timedelta(seconds=limit_seconds),
+            )
+            return outcome
+    except (WorkflowUpdateRPCTimeoutOrCancelledError, TimeoutError):
+        return None
+    except WorkflowUpdateFailedError as error:
+        # the handler itself never fails: the workflow has ended under it
+        raise NotOpen(f"{seen.claim.request_id} has ended") from error
+    except RPCError as error:
+        if error.status in _LOST:
+            return None
+        raise _ended(seen, error) from error
+
+
+def _ended(seen: Examined, error: RPCError) -> Exception:
+    gone = error.status is RPCStatusCode.NOT_FOUND
+    return NotOpen(f"{seen.claim.request_id} has no running workflow") if gone else error
+
+
+def _unverified(envelope: Envelope) -> AckClaim:
+    """What a token says of itself, only to find out whom to ask."""
+    try:
+        return parse_claim(unverified_payload(envelope))
+    except EnvelopeRefused:
+        raise AckRefused("this is no acknowledgement link", AckRefusal.MALFORMED) from None
