@@ -10,6 +10,7 @@ from datetime import timedelta
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
+from activities.stellar.channel_gate import ChannelGate
 from activities.stellar.handover import Handover
 from activities.stellar.horizon import Horizon, HorizonUnavailable
 from activities.stellar.ledger_watch import LedgerWatch
@@ -51,8 +52,9 @@ class StellarActivities:
         sender = Sender(database, horizon, wallet, rules)
         handover = Handover()
         self._watch = watch
-        self._submitter = Submitter(database, horizon, wallet, rules, watch, sender, handover)
-        self._settler = Settler(database, horizon, watch, sender, handover)
+        gate = ChannelGate()
+        self._submitter = Submitter(database, horizon, wallet, rules, watch, sender, handover, gate)
+        self._settler = Settler(database, horizon, watch, sender, handover, gate)
         self._first_looks_seconds = first_looks_seconds
 
     @activity.defn(name=steps.SUBMIT)
@@ -97,9 +99,12 @@ def _again_later() -> Iterator[None]:
 
 def _delay(error: MintkeeperError) -> timedelta | None:
     """None leaves it to the retry policy's backoff."""
-    if isinstance(error, NoChannelFree | LedgerLags):
-        # spread, so that those who wait do not all come back at once
-        return timedelta(seconds=random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+    # spread, so that those who wait do not all come back at once
+    spread = random.uniform(0.5, 1.0)  # noqa: S311 - no secret
+    if isinstance(error, NoChannelFree):
+        return timedelta(seconds=spread + error.seconds)
+    if isinstance(error, LedgerLags):
+        return timedelta(seconds=spread)
     if isinstance(error, WorkerStopping):
         return timedelta(milliseconds=10)
     if isinstance(error, HorizonUnavailable) and error.retry_after is not None:

@@ -11,6 +11,7 @@ from temporalio import activity
 
 from activities.stellar import proof, verdict
 from activities.stellar.answers import Answer, Meaning
+from activities.stellar.channel_gate import ChannelGate
 from activities.stellar.handover import Handover, Sent
 from activities.stellar.horizon import Horizon, Ledger
 from activities.stellar.ledger_watch import LedgerWatch
@@ -91,13 +92,20 @@ class Settler:
     """Follows one submission until the ledger, or the proof, has decided."""
 
     def __init__(
-        self, database: Database, horizon: Horizon, watch: LedgerWatch, sender: Sender, handover: Handover
+        self,
+        database: Database,
+        horizon: Horizon,
+        watch: LedgerWatch,
+        sender: Sender,
+        handover: Handover,
+        gate: ChannelGate,
     ) -> None:
         self._database = database
         self._horizon = horizon
         self._watch = watch
         self._sender = sender
         self._handover = handover
+        self._gate = gate
 
     async def settle(self, request_id: str, pulse: Pulse) -> SubmissionResult:
         """Return how the submission ended, stored in the database with its proof.
@@ -223,6 +231,7 @@ class Settler:
         except TransitionRefused:
             # a comment, a fee bump or another worker came between: read the request as it stands
             record = await self._conclude_anew(course, result)
+        self._gate.freed()
         if record.result == result and result.outcome is Outcome.ANOMALY:
             activity.logger.error("mint request %s: %s", record.request.id, result.reason)
         return record.result or result

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
 from sqlalchemy.exc import IntegrityError
+from temporalio import activity
 
 from activities.stellar import envelope, precheck
+from activities.stellar.channel_gate import WAIT_SECONDS, ChannelGate
 from activities.stellar.handover import Handover, Sent
 from activities.stellar.horizon import AccountView, Horizon, NoAccount
 from activities.stellar.ledger_watch import LedgerWatch, Recent
@@ -34,13 +37,20 @@ LEDGER_SECONDS = 0.25
 NETWORK_SECONDS = 600.0
 """So long Horizon's network passphrase may be remembered."""
 
+LONGEST_LINE = 30.0
+"""Seconds after which a request asks again for a channel account, however many come before it."""
+
 _SEQUENCE_ONCE = "submissions_sequence_used_once"
 
 
 class NoChannelFree(Unavailable):
-    """Every channel account is in use by another request: one becomes free within a ledger or two."""
+    """Every channel account is in use by another request; `seconds` until it may be this one's turn."""
 
     code = "no_channel_free"
+
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(message)
+        self.seconds = seconds
 
 
 class LedgerLags(Unavailable):
@@ -61,6 +71,7 @@ class Submitter:
         watch: LedgerWatch,
         sender: Sender,
         handover: Handover,
+        gate: ChannelGate,
     ) -> None:
         self._database = database
         self._horizon = horizon
@@ -69,6 +80,7 @@ class Submitter:
         self._watch = watch
         self._sender = sender
         self._handover = handover
+        self._gate = gate
         self._issuer = Recent(lambda: horizon.account(wallet.issuer))
         self._network = Recent(horizon.network_passphrase)
 
@@ -81,7 +93,7 @@ class Submitter:
         """
         signed = False
         try:
-            record, channel = await self._begin(request_id)
+            record, channel = await self._begin_in_turn(request_id)
             if channel is not None:
                 record = await self._store(record, await self._build(record, channel))
                 signed = True
@@ -92,6 +104,21 @@ class Submitter:
             stored = record.model_copy(update={"submission": submission})
             self._handover.put(Sent(stored, answer, just_signed=signed))
         return _answer(record)
+
+    async def _begin_in_turn(self, request_id: str) -> tuple[RequestRecord, str | None]:
+        """Reserve a channel account, after those who came before; raises NoChannelFree after a while."""
+        if not self._gate.waited_for:
+            with suppress(NoChannelFree):
+                return await self._begin(request_id)
+        until = time.monotonic() + (0.0 if self._gate.full else WAIT_SECONDS)
+        async with self._gate.turn():
+            while True:
+                try:
+                    return await self._begin(request_id)
+                except NoChannelFree:
+                    if time.monotonic() >= until or activity.is_worker_shutdown():
+                        raise
+                    await self._gate.wait_for_freed()
 
     async def _begin(self, request_id: str) -> tuple[RequestRecord, str | None]:
         """The request and its reserved channel account; no channel if it is past APPROVED already."""
@@ -109,8 +136,11 @@ class Submitter:
                 issuer=self._wallet.issuer,
             )
             channel = await submissions.reserve(tx, request_id=request_id, accounts=self._wallet.channels)
+            ahead = 0.0 if channel is not None else await submissions.waiting_before(tx, request_id)
         if channel is None:
-            raise NoChannelFree("every channel account is in use: trying again shortly")
+            # a channel account serves one request a ledger
+            seconds = min(ahead * max(self._watch.pace, 1.0), LONGEST_LINE)
+            raise NoChannelFree("every channel account is in use: trying again shortly", seconds)
         return record, channel
 
     async def _build(self, record: RequestRecord, channel_id: str) -> Submission:
@@ -168,9 +198,11 @@ class Submitter:
             record = await reads.lock_request(tx, request_id)
             if record.status is not MintStatus.APPROVED:
                 return record
-            return await submissions.fail_before_signing(
+            failed = await submissions.fail_before_signing(
                 tx, record=record, reason=reason, at=datetime.now(UTC)
             )
+        self._gate.freed()
+        return failed
 
 
 @contextmanager

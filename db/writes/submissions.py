@@ -36,6 +36,12 @@ WITH own AS (
 )
 SELECT account FROM own UNION ALL SELECT account FROM taken
 """)
+_WAITING_BEFORE = text("""
+SELECT (SELECT count(*) FROM mint_requests AS other
+        WHERE other.status = 'APPROVED' AND other.decided_at < mine.decided_at)::float
+    / greatest(1, (SELECT count(*) FROM stellar_channels WHERE state IN ('FREE', 'RESERVED')))
+FROM mint_requests AS mine WHERE mine.id = :id
+""")
 _ADD_ACCOUNTS = text("""
 INSERT INTO stellar_channels (account, state)
 SELECT account, 'FREE' FROM unnest(CAST(:accounts AS varchar[])) AS account ORDER BY account
@@ -114,6 +120,11 @@ async def reserve(
             "there is no channel account yet: make some with 'mintkeeper channels create N'"
         )
     return None if taken is None else str(taken)
+
+
+async def waiting_before(tx: Transaction, request_id: str) -> float:
+    """How many approved requests a channel account were decided before this one, and wait or are signed."""
+    return float(await tx.value(_WAITING_BEFORE, {"id": request_id}) or 0.0)
 
 
 async def store_submission(
