@@ -12,6 +12,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.stellar.handover import Handover
 from activities.stellar.horizon import Horizon, HorizonUnavailable
+from activities.stellar.inspect import Inspector
 from activities.stellar.ledger_watch import LedgerWatch
 from activities.stellar.pulse import beating
 from activities.stellar.rules import SubmissionRules
@@ -19,6 +20,7 @@ from activities.stellar.sender import Sender
 from activities.stellar.settle import Settler, WorkerStopping
 from activities.stellar.signers import Wallet
 from activities.stellar.submit import LedgerLags, NoChannelFree, Submitter
+from activities.stellar.ticket_office import SequenceUsed, TicketWaits
 from db.session import Database
 from domain import steps
 from domain.errors import MintkeeperError
@@ -26,7 +28,8 @@ from domain.mint_request import MintStatus
 from domain.steps import SubmitAnswer, SubmitStep
 from domain.submission import SubmissionResult
 
-_EXPECTED = (NoChannelFree, LedgerLags, WorkerStopping)
+_SOON_AGAIN = (NoChannelFree, LedgerLags, SequenceUsed, TicketWaits)
+_EXPECTED = (*_SOON_AGAIN, WorkerStopping)
 
 FIRST_LOOKS_SECONDS = 12.0
 """Two ledgers of a public network, which closes one every 5 to 6 s."""
@@ -54,6 +57,8 @@ class StellarActivities:
         self._submitter = Submitter(database, horizon, wallet, rules, watch, sender, handover)
         self._settler = Settler(database, horizon, watch, sender, handover)
         self._first_looks_seconds = first_looks_seconds
+        self.inspector = Inspector(database, horizon)
+        """For operators: it looks, and changes nothing."""
 
     @activity.defn(name=steps.SUBMIT)
     async def submit(self, step: SubmitStep) -> SubmitAnswer:
@@ -97,7 +102,7 @@ def _again_later() -> Iterator[None]:
 
 def _delay(error: MintkeeperError) -> timedelta | None:
     """None leaves it to the retry policy's backoff."""
-    if isinstance(error, NoChannelFree | LedgerLags):
+    if isinstance(error, _SOON_AGAIN):
         # spread, so that those who wait do not all come back at once
         return timedelta(seconds=random.uniform(0.5, 1.0))  # noqa: S311 - no secret
     if isinstance(error, WorkerStopping):
