@@ -5,20 +5,10 @@ from datetime import UTC, datetime
 import pytest
 
 from activities.stellar import precheck
-from activities.stellar.horizon import AccountView, NoAccount
+from activities.stellar.horizon import NoAccount
 from domain.errors import ConfigurationError, PrecheckFailed
 from settings import PUBLIC_PASSPHRASE, TESTNET_PASSPHRASE
-from tests.support.mints import CHANNEL, HOLDER, ISSUER, a_request
-
-
-def an_account(account_id, *, weight=1, low=0, med=0, lines=()) -> AccountView:
-    """An account as Horizon shows it."""
-    body = {
-        "signers": [{"key": account_id, "weight": weight, "type": "ed25519_public_key"}],
-        "thresholds": {"low_threshold": low, "med_threshold": med, "high_threshold": 0},
-        "balances": [{"asset_type": "native", "balance": "100.0000000"}, *lines],
-    }
-    return AccountView(account_id, 7, 41, body)
+from tests.support.mints import CHANNEL, ISSUER, a_request, an_account
 
 
 @pytest.mark.parametrize(("weight", "med"), [(0, 0), (1, 2)])
