@@ -6,15 +6,13 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Literal
 
+from activities.stellar.funding import BASE_RESERVE, spendable
 from activities.stellar.horizon import AccountView, NoAccount
 from activities.stellar.precheck import weight_of
 from domain.amounts import STROOPS_PER_UNIT, format_amount
 from domain.errors import PrecheckFailed
 from domain.ledger_options import LedgerOptions, MintForm, MintPlan
 from domain.mint_request import MintRequest
-
-BASE_RESERVE = 5_000_000
-"""Native stroops that the network asks an account to hold for each entry that it pays for."""
 
 DAY = 86_400
 
@@ -46,15 +44,6 @@ def judge_means(request: MintRequest, plan: MintPlan, issuer: AccountView) -> No
         _judge_flags(request, issuer)
 
 
-def spare_native(account: AccountView) -> int:
-    """Native stroops above the account's reserve: what it can still pay new entries with."""
-    body = account.body
-    entries = 2 + int(body["subentry_count"]) + int(body["num_sponsoring"]) - int(body["num_sponsored"])
-    [native] = [line for line in body["balances"] if line["asset_type"] == "native"]
-    held = stroops(native["balance"]) - stroops(native.get("selling_liabilities", "0"))
-    return held - entries * BASE_RESERVE
-
-
 def _without_trustline(request: MintRequest, options: LedgerOptions, close_time: int) -> MintPlan:
     if not options.claimable_balance:
         raise PrecheckFailed(
@@ -77,7 +66,7 @@ def _unauthorised(request: MintRequest, options: LedgerOptions, line: Mapping[st
 
 def _judge_reserve(request: MintRequest, issuer: AccountView) -> None:
     needed = _CLAIMANTS * BASE_RESERVE
-    if spare_native(issuer) < needed:
+    if spendable(issuer) < needed:
         raise PrecheckFailed(
             f"{_no_line(request)}, and issuer {issuer.account_id} has not the {format_amount(needed)} native "
             "units to spare that a claimable balance's reserve takes: fund it"
@@ -107,7 +96,7 @@ def _no_leave(request: MintRequest) -> str:
 
 
 def _judge_room(request: MintRequest, line: Mapping[str, Any]) -> None:
-    room = stroops(line["limit"]) - stroops(line["balance"]) - stroops(line.get("buying_liabilities", "0"))
+    room = _stroops(line["limit"]) - _stroops(line["balance"]) - _stroops(line.get("buying_liabilities", "0"))
     if room < request.amount:
         raise PrecheckFailed(
             f"the trustline of {request.destination} has room for {format_amount(max(room, 0))} only, "
@@ -128,6 +117,6 @@ def _trustline(account: Mapping[str, Any], request: MintRequest) -> Mapping[str,
     )
 
 
-def stroops(text: str) -> int:
+def _stroops(text: str) -> int:
     """An amount of Horizon's in stroops; exact, since 19 digits are all there are and Decimal keeps 28."""
     return int(Decimal(text) * STROOPS_PER_UNIT)

@@ -14,9 +14,6 @@ from domain.ledger_options import MintPlan
 from domain.mint_request import MintRequest
 from domain.submission import FeeBump, Submission
 
-BUMP_OPERATIONS = 2
-"""A fee bump of one payment counts as two operations (CAP-15)."""
-
 REPLACE_FACTOR = 10
 """Nodes replace a queued transaction only by one of at least ten times its fee rate."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from activities.stellar import envelope
-from activities.stellar.destination import BASE_RESERVE, spare_native
+from activities.stellar.funding import BASE_RESERVE, spendable
 from activities.stellar.horizon import AccountView, Ledger
 from activities.stellar.operations import ticket_operations
 from activities.stellar.rules import BASE_FEE, SubmissionRules
@@ -71,7 +71,7 @@ def judge_issuer(issuer: AccountView, removed: int) -> None:
             f"issuer {issuer.account_id} has {MOST_SUBENTRIES} entries, the most that the ledger allows, so "
             "it can't hold the ticket: remove some, or switch the option one_shot_ticket off"
         )
-    if spare_native(issuer) + removed * BASE_RESERVE < BASE_RESERVE:
+    if spendable(issuer) + removed * BASE_RESERVE < BASE_RESERVE:
         raise PrecheckFailed(
             f"issuer {issuer.account_id} has no native units to spare for the reserve of the ticket: fund it"
         )
