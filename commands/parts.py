@@ -136,6 +136,9 @@ async def sandbox(
         Literal["one", "many"],
         typer.Option("--queue-rule", help="Transactions that may wait for one source account."),
     ] = "one",
+    ledger_capacity: Annotated[
+        int, typer.Option("--ledger-capacity", min=1, help="Operations a ledger takes; more bid for a place.")
+    ] = 1000,
     data: Annotated[Path | None, typer.Option("--data", help="Keep the ledger here; else in memory.")] = None,
 ) -> None:
     """Run the sandbox ledger alone: a test double that answers as Horizon does."""
@@ -151,6 +154,7 @@ async def sandbox(
         interval=interval,
         manual_close=manual_close,
         queue_rule=queue_rule,
+        ledger_capacity=ledger_capacity,
         data=data,
     )
     with stop_event() as stop:

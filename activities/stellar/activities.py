@@ -13,6 +13,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from activities.stellar.channel_gate import ChannelGate
 from activities.stellar.handover import Handover
 from activities.stellar.horizon import Horizon, HorizonUnavailable
+from activities.stellar.inspect import Inspector
 from activities.stellar.ledger_watch import LedgerWatch
 from activities.stellar.pulse import beating
 from activities.stellar.rules import SubmissionRules
@@ -20,6 +21,7 @@ from activities.stellar.sender import Sender
 from activities.stellar.settle import Settler, WorkerStopping
 from activities.stellar.signers import Wallet
 from activities.stellar.submit import LedgerLags, NoChannelFree, Submitter
+from activities.stellar.ticket_office import SequenceUsed, TicketWaits
 from db.session import Database
 from domain import steps
 from domain.errors import MintkeeperError
@@ -27,7 +29,8 @@ from domain.mint_request import MintStatus
 from domain.steps import SubmitAnswer, SubmitStep
 from domain.submission import SubmissionResult
 
-_EXPECTED = (NoChannelFree, LedgerLags, WorkerStopping)
+_SOON_AGAIN = (NoChannelFree, LedgerLags, SequenceUsed, TicketWaits)
+_EXPECTED = (*_SOON_AGAIN, WorkerStopping)
 
 FIRST_LOOKS_SECONDS = 12.0
 """Two ledgers of a public network, which closes one every 5 to 6 s."""
@@ -56,6 +59,8 @@ class StellarActivities:
         self._submitter = Submitter(database, horizon, wallet, rules, watch, sender, handover, gate)
         self._settler = Settler(database, horizon, watch, sender, handover, gate)
         self._first_looks_seconds = first_looks_seconds
+        self.inspector = Inspector(database, horizon)
+        """For operators: it looks, and changes nothing."""
 
     @activity.defn(name=steps.SUBMIT)
     async def submit(self, step: SubmitStep) -> SubmitAnswer:
@@ -103,7 +108,7 @@ def _delay(error: MintkeeperError) -> timedelta | None:
     spread = random.uniform(0.5, 1.0)  # noqa: S311 - no secret
     if isinstance(error, NoChannelFree):
         return timedelta(seconds=spread + error.seconds)
-    if isinstance(error, LedgerLags):
+    if isinstance(error, _SOON_AGAIN):
         return timedelta(seconds=spread)
     if isinstance(error, WorkerStopping):
         return timedelta(milliseconds=10)

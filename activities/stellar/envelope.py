@@ -21,6 +21,7 @@ PLAIN = MintPlan()
 """One payment and nothing else."""
 
 _WORDS = {
+    "claimants": "set of claimants",
     "trustor": "trustline",
     "clear_flags": "authorisation",
     "set_flags": "authorisation",

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from decimal import Decimal
-from typing import Any
-
 from activities.stellar.horizon import AccountView, NoAccount
-from domain.amounts import STROOPS_PER_UNIT, format_amount
 from domain.errors import ConfigurationError, PrecheckFailed
 from domain.mint_request import MintRequest, utc_text
 
@@ -34,35 +29,19 @@ def judge_deadline(request: MintRequest, newest_close_time: int) -> None:
         raise PrecheckFailed(f"the deadline {utc_text(deadline)} is past by the ledger's clock")
 
 
-def judge_destination(request: MintRequest, destination: AccountView | NoAccount) -> None:
-    """Raise PrecheckFailed unless the destination has an authorised trustline with room for the amount."""
-    if isinstance(destination, NoAccount):
-        raise PrecheckFailed(f"destination {request.destination} does not exist on the ledger")
-    line = _trustline(destination.body, request)
-    if line is None:
-        raise PrecheckFailed(f"destination {request.destination} has no trustline for {request.asset}")
-    if not line.get("is_authorized"):
-        raise PrecheckFailed(
-            f"the trustline of {request.destination} for {request.asset} is not authorised by the issuer"
-        )
-    room = _stroops(line["limit"]) - _stroops(line["balance"]) - _stroops(line.get("buying_liabilities", "0"))
-    if room < request.amount:
-        raise PrecheckFailed(
-            f"the trustline of {request.destination} has room for {format_amount(max(room, 0))} only, "
-            f"the mint is {format_amount(request.amount)}"
-        )
+def judge_issuer(issuer: AccountView | NoAccount) -> AccountView:
+    """Raise PrecheckFailed unless the issuer's master key alone may mint.
 
-
-def judge_issuer(issuer: AccountView | NoAccount) -> None:
-    """Raise PrecheckFailed unless the issuer's master key alone may pay (medium threshold)."""
+    Payments, claimable balances and data entries need the medium threshold.
+    """
     if isinstance(issuer, NoAccount):
         raise PrecheckFailed(f"issuer {issuer.account_id} does not exist on the ledger")
-    weight, needed = _weight(issuer), int(issuer.body["thresholds"]["med_threshold"])
+    weight, needed = weight_of(issuer), int(issuer.body["thresholds"]["med_threshold"])
     if weight == 0 or weight < needed:
         raise PrecheckFailed(
-            f"the key of issuer {issuer.account_id} has weight {weight} "
-            f"where a payment needs {max(needed, 1)}"
+            f"the key of issuer {issuer.account_id} has weight {weight} where a mint needs {max(needed, 1)}"
         )
+    return issuer
 
 
 def judge_channel(channel: AccountView | NoAccount) -> AccountView:
@@ -72,7 +51,7 @@ def judge_channel(channel: AccountView | NoAccount) -> AccountView:
     """
     if isinstance(channel, NoAccount):
         raise ConfigurationError(f"channel account {channel.account_id} does not exist: create and fund it")
-    weight, needed = _weight(channel), int(channel.body["thresholds"]["low_threshold"])
+    weight, needed = weight_of(channel), int(channel.body["thresholds"]["low_threshold"])
     if weight == 0 or weight < needed:
         raise ConfigurationError(
             f"the key of channel account {channel.account_id} has weight {weight} "
@@ -81,25 +60,8 @@ def judge_channel(channel: AccountView | NoAccount) -> AccountView:
     return channel
 
 
-def _trustline(account: Mapping[str, Any], request: MintRequest) -> Mapping[str, Any] | None:
-    asset = request.asset
-    lines: list[Mapping[str, Any]] = account["balances"]
-    return next(
-        (
-            line
-            for line in lines
-            if line.get("asset_code") == asset.code and line.get("asset_issuer") == asset.issuer
-        ),
-        None,
-    )
-
-
-def _weight(account: AccountView) -> int:
+def weight_of(account: AccountView) -> int:
+    """The weight of an account's own key; 0 for a locked one."""
     return next(
         (int(entry["weight"]) for entry in account.body["signers"] if entry["key"] == account.account_id), 0
     )
-
-
-def _stroops(text: str) -> int:
-    """Exact for every amount of the ledger: 19 digits, and Decimal keeps 28."""
-    return int(Decimal(text) * STROOPS_PER_UNIT)

@@ -8,50 +8,50 @@ Looking before L was seen would prove nothing: the envelope could land between t
 from __future__ import annotations
 
 from activities.stellar.horizon import AccountView, Horizon, Ledger, NoAccount
-from domain.submission import Landed, Proof, Submission
+from domain.submission import Landed, Proof, StoredEnvelope
 
 
-def bound_is_past(submission: Submission, ledger: Ledger) -> bool:
+def bound_is_past(stored: StoredEnvelope, ledger: Ledger) -> bool:
     """Step (i): no later ledger can take the envelope. A close time equal to the bound still could."""
-    return ledger.close_time > submission.max_time
+    return ledger.close_time > stored.max_time
 
 
-async def find(horizon: Horizon, submission: Submission) -> Landed | None:
+async def find(horizon: Horizon, stored: StoredEnvelope) -> Landed | None:
     """Look every hash up, the inner one first; the first hit counts. Raises HorizonUnavailable."""
-    for hash_ in submission.hashes():
+    for hash_ in stored.hashes():
         landed = await horizon.transaction(hash_)
         if landed is not None:
             return landed
     return None
 
 
-async def prove(horizon: Horizon, submission: Submission, late: Ledger) -> Landed | Proof | None:
-    """Steps (ii) and (iii), after `late` was seen and `submission` read with every fee bump there is.
+async def prove(horizon: Horizon, stored: StoredEnvelope, late: Ledger) -> Landed | Proof | None:
+    """Steps (ii) and (iii), after `late` was seen and `stored` read with every fee bump there is.
 
     None: Horizon showed the account at an older height, nothing is proved yet. Raises HorizonUnavailable.
     """
-    landed = await find(horizon, submission)
+    landed = await find(horizon, stored)
     if landed is not None:
         return landed
-    return judge_account(submission, late, await horizon.account(submission.channel))
+    return judge_account(stored, late, await horizon.account(stored.channel))
 
 
-def judge_account(submission: Submission, late: Ledger, account: AccountView | NoAccount) -> Proof | None:
+def judge_account(stored: StoredEnvelope, late: Ledger, account: AccountView | NoAccount) -> Proof | None:
     """Step (iii): the sequence still unused at a height not older proves it; used means an anomaly."""
     if account.ledger < late.sequence:
         return None
     sequence = account.sequence if isinstance(account, AccountView) else None
-    unused = sequence is not None and sequence < submission.sequence
+    unused = sequence is not None and sequence < stored.sequence
     return Proof(
         kind="never_landed" if unused else "sequence_consumed",
         ledger=late.sequence,
         ledger_closed_at=late.closed_at,
         ledger_hash=late.hash,
-        max_time=submission.max_time,
-        absent_hashes=tuple(submission.hashes()),
-        account=submission.channel,
+        max_time=stored.max_time,
+        absent_hashes=tuple(stored.hashes()),
+        account=stored.channel,
         account_sequence=sequence,
         account_ledger=account.ledger,
-        transaction_sequence=submission.sequence,
+        transaction_sequence=stored.sequence,
         note="" if sequence is not None else "the source account does not exist any more",
     )

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlalchemy.exc import IntegrityError
@@ -13,16 +14,19 @@ from temporalio import activity
 
 from activities.stellar import envelope, precheck
 from activities.stellar.channel_gate import WAIT_SECONDS, ChannelGate
+from activities.stellar.destination import choose_plan, judge_means
 from activities.stellar.handover import Handover, Sent
-from activities.stellar.horizon import AccountView, Horizon, NoAccount
+from activities.stellar.horizon import AccountView, Horizon, Ledger, NoAccount
 from activities.stellar.ledger_watch import LedgerWatch, Recent
 from activities.stellar.rules import SubmissionRules
 from activities.stellar.sender import Sender
 from activities.stellar.signers import Wallet
+from activities.stellar.ticket_office import TicketDraft, TicketOffice
 from db import reads
 from db.session import Database
 from db.writes import submissions
 from domain.errors import ConfigurationError, NotFound, PrecheckFailed, Refused, Unavailable
+from domain.ledger_options import MintForm, MintPlan
 from domain.mint_request import MintStatus
 from domain.records import RequestRecord
 from domain.steps import SubmitAnswer
@@ -59,6 +63,16 @@ class LedgerLags(Unavailable):
     code = "ledger_lags"
 
 
+@dataclass(frozen=True, slots=True)
+class _Outlook:
+    """What the ledger showed, judged fit for the mint."""
+
+    newest: Ledger
+    channel: AccountView
+    issuer: AccountView
+    plan: MintPlan
+
+
 class Submitter:
     """Pre-check, reserve, sign once, store, send."""
 
@@ -81,6 +95,7 @@ class Submitter:
         self._sender = sender
         self._handover = handover
         self._gate = gate
+        self._tickets = TicketOffice(database, horizon, wallet, rules, watch)
         self._issuer = Recent(lambda: horizon.account(wallet.issuer))
         self._network = Recent(horizon.network_passphrase)
 
@@ -135,7 +150,12 @@ class Submitter:
                 network_passphrase=self._rules.network_passphrase,
                 issuer=self._wallet.issuer,
             )
-            channel = await submissions.reserve(tx, request_id=request_id, accounts=self._wallet.channels)
+            channel = await submissions.reserve(
+                tx,
+                request_id=request_id,
+                accounts=self._wallet.channels,
+                family=self._wallet.family is not None,
+            )
             ahead = 0.0 if channel is not None else await submissions.waiting_before(tx, request_id)
         if channel is None:
             # a channel account serves one request a ledger
@@ -144,7 +164,33 @@ class Submitter:
         return record, channel
 
     async def _build(self, record: RequestRecord, channel_id: str) -> Submission:
-        """Look at the ledger, judge, sign. The channel is read after it was reserved, so nobody moves it."""
+        """Look at the ledger, judge, sign; before that the request's ticket, where the tenant wants one."""
+        request = record.request
+        ticketed = record.ticket is not None or record.ledger_options.one_shot_ticket
+        if ticketed:
+            await self._place_ticket(record, channel_id)
+        outlook = await self._look(record, channel_id)
+        return envelope.sign_mint(
+            request,
+            self._wallet,
+            channel=channel_id,
+            sequence=outlook.channel.sequence + 1,
+            max_time=envelope.max_time_for(request, outlook.newest.close_time, self._rules.window_seconds),
+            signed_at_ledger=outlook.newest.sequence,
+            plan=outlook.plan.model_copy(update={"ticket": ticketed}),
+        )
+
+    async def _place_ticket(self, record: RequestRecord, channel_id: str) -> None:
+        """Let the request's ticket land in a closed ledger; a mint that can't land gets none."""
+        ticket = record.ticket
+        if ticket is None:
+            outlook = await self._look(record, channel_id)
+            draft = TicketDraft(outlook.channel, outlook.issuer, outlook.newest)
+            ticket = await self._tickets.store(record.request, draft)
+        await self._tickets.place(ticket)
+
+    async def _look(self, record: RequestRecord, channel_id: str) -> _Outlook:
+        """Look at the ledger and judge. The channel is read after it was reserved, so nobody moves it."""
         request = record.request
         known = self._watch.highest
         passphrase, newest, channel, destination = await asyncio.gather(
@@ -166,17 +212,15 @@ class Submitter:
             raise LedgerLags(f"Horizon shows ledger {channel.ledger}, although {known} has closed")
         precheck.judge_deadline(request, newest.close_time)
         with _not_older(issuer, height):
-            precheck.judge_issuer(issuer)
+            known_issuer = precheck.judge_issuer(issuer)
         with _not_older(destination, height):
-            precheck.judge_destination(request, destination)
-        return envelope.sign_mint(
-            request,
-            self._wallet,
-            channel=channel_id,
-            sequence=precheck.judge_channel(channel).sequence + 1,
-            max_time=envelope.max_time_for(request, newest.close_time, self._rules.window_seconds),
-            signed_at_ledger=newest.sequence,
-        )
+            plan = choose_plan(request, record.ledger_options, destination, newest.close_time)
+        if plan.form is not MintForm.PAYMENT and destination.ledger < height:
+            # a trustline that is only not known yet must not be passed by, nor be left unauthorised
+            raise LedgerLags(f"as of ledger {destination.ledger}, not {height}: no payment can land")
+        with _not_older(issuer, height):
+            judge_means(request, plan, known_issuer)
+        return _Outlook(newest, precheck.judge_channel(channel), known_issuer, plan)
 
     async def _store(self, record: RequestRecord, submission: Submission) -> RequestRecord:
         """Keep the envelope, or find the one that another worker kept first: only that one is ever sent."""

@@ -69,6 +69,7 @@ class SubmissionRow(Table, table=True):
     max_time: int = Field(sa_type=BigInteger)
     envelope_xdr: str
     signed_at_ledger: int = Field(sa_type=BigInteger)
+    plan: dict[str, Any] = Field(sa_type=JSONB)
     stored_at: datetime = Field(sa_type=Moment)
     outcome: str | None
     outcome_reason: str | None

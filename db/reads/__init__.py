@@ -1,7 +1,16 @@
 """Queries: every function takes an open transaction and returns domain types."""
 
 from db.reads.acks import ack_receipt, addressee, awaited
-from db.reads.dictionaries import current_policy, policy, rules, signer, tenants, topics, users
+from db.reads.dictionaries import (
+    current_policy,
+    ledger_options,
+    policy,
+    rules,
+    signer,
+    tenants,
+    topics,
+    users,
+)
 from db.reads.history import audit_events, audit_head, deliveries, notifications_for, timeline
 from db.reads.lists import open_requests, requests
 from db.reads.records import lock_request, request, request_by_track_number
@@ -14,6 +23,7 @@ __all__ = [
     "awaited",
     "current_policy",
     "deliveries",
+    "ledger_options",
     "lock_request",
     "notifications_for",
     "open_requests",

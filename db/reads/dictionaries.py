@@ -9,6 +9,7 @@ from db.reads.records import parse_policy
 from db.session import Transaction
 from domain.approvals import ActorRole, ApprovalRule
 from domain.escalation import EscalationPolicy
+from domain.ledger_options import LedgerOptions
 from domain.records import Signer
 
 _SIGNER = text("""
@@ -29,6 +30,10 @@ WHERE d.tenant = :tenant
 """)
 _POLICY = text("SELECT CAST(body AS text) FROM escalation_policies WHERE id = :id")
 _TENANTS = text("SELECT code, name, active FROM tenants ORDER BY code")
+_LEDGER_OPTIONS = text("""
+SELECT auth_sandwich, claimable_balance, reclaim_after_days, one_shot_ticket
+FROM ledger_options WHERE tenant = :tenant
+""")
 _TOPICS = text("SELECT code, name, department, active FROM topics WHERE tenant = :tenant ORDER BY code")
 _USERS = text("""
 SELECT u.name, u.roles, u.tier, u.active, u.email, u.telegram_chat, u.time_zone, u.primary_topic,
@@ -104,6 +109,12 @@ async def policy(tx: Transaction, policy_id: str) -> EscalationPolicy | None:
 async def tenants(tx: Transaction) -> list[Tenant]:
     """Every tenant."""
     return [Tenant(**row._asdict()) for row in await tx.rows(_TENANTS)]
+
+
+async def ledger_options(tx: Transaction, tenant: str) -> LedgerOptions:
+    """What a tenant allows on the ledger beside the plain payment."""
+    row = await tx.row(_LEDGER_OPTIONS, {"tenant": tenant})
+    return LedgerOptions() if row is None else LedgerOptions(**row._asdict())
 
 
 async def topics(tx: Transaction, tenant: str) -> list[Topic]:

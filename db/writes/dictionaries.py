@@ -15,7 +15,8 @@ from db.session import Transaction
 from db.writes import audit
 from domain.approvals import ActorRole, ApprovalRule
 from domain.dsse import key_id
-from domain.errors import InvalidInput, NotFound
+from domain.errors import InvalidInput, NotFound, Refused
+from domain.ledger_options import LedgerOptions
 
 _CONTACTS = frozenset({"email", "telegram_chat", "settings"})
 """Never copied into the audit chain, which can't forget."""
@@ -23,6 +24,9 @@ _CONTACTS = frozenset({"email", "telegram_chat", "settings"})
 CHANNEL_KINDS = ("in-app", "slack", "email", "telegram", "console")
 """Ways to reach people."""
 
+_IS_ADMIN = text("""
+SELECT 1 FROM users WHERE tenant = :tenant AND name = :name AND active AND 'admin' = ANY (roles)
+""")
 _TENANT_KNOWN = text("SELECT 1 FROM tenants WHERE code = :tenant")
 
 
@@ -31,6 +35,20 @@ async def set_tenant(
 ) -> None:
     """Create or change a tenant."""
     await _put(tx, "tenants", {"code": tenant}, {"name": name, "active": active}, tenant, actor, at)
+
+
+async def set_ledger_options(
+    tx: Transaction, *, tenant: str, options: LedgerOptions, actor: str, at: datetime
+) -> None:
+    """Change what a tenant allows on the ledger; requests that have an envelope keep theirs.
+
+    Raises NotFound, and Refused unless `actor` is an active admin of the tenant.
+    """
+    if await tx.value(_TENANT_KNOWN, {"tenant": tenant}) is None:
+        raise NotFound(f"unknown tenant {tenant!r}")
+    if await tx.value(_IS_ADMIN, {"tenant": tenant, "name": actor}) is None:
+        raise Refused(f"{actor} is no active admin of tenant {tenant}: only an admin may change its options")
+    await _put(tx, "ledger_options", {"tenant": tenant}, options.model_dump(), tenant, actor, at)
 
 
 async def set_department(

@@ -54,8 +54,9 @@ SELECT 1 FROM stellar_channels WHERE key_index IS NOT NULL AND state <> 'PLANNED
 _STORE = step_statement(
     """stored AS (
     INSERT INTO submissions (request_id, hash, channel, sequence, max_time, envelope_xdr, signed_at_ledger,
-        stored_at)
-    SELECT request_id, :hash, :channel, :sequence, :max_time, :envelope_xdr, :signed_at_ledger, :at
+        plan, stored_at)
+    SELECT request_id, :hash, :channel, :sequence, :max_time, :envelope_xdr, :signed_at_ledger,
+        CAST(:plan AS jsonb), :at
     FROM found RETURNING request_id)""",
     source="stored",
 )
@@ -73,9 +74,12 @@ CONCLUDING = step_statement(
 
 _SUBMISSION_SQL = "SELECT {submission} FROM submissions s WHERE s.request_id = :id"
 _GIVE_BACK = step_statement(
+    """lost AS (
+    SELECT request_id FROM tickets WHERE request_id = :id AND outcome = 'LOST')""",
     """released AS (
-    UPDATE stellar_channels SET state = 'FREE', request_id = NULL
-    FROM found WHERE stellar_channels.request_id = found.request_id)"""
+    UPDATE stellar_channels SET state = CASE WHEN EXISTS (SELECT 1 FROM lost) THEN 'FROZEN' ELSE 'FREE' END,
+        request_id = (SELECT request_id FROM lost)
+    FROM found WHERE stellar_channels.request_id = found.request_id)""",
 )
 _SUBMISSION = text(_SUBMISSION_SQL.format(submission=SUBMISSION_JSON))
 _BUMP = text("""
@@ -136,7 +140,7 @@ async def store_submission(
     """
     record = await lock_request(tx, record.request.id)
     after = with_status(record, MintStatus.SUBMITTING, at).model_copy(update={"submission": submission})
-    columns = submission.model_dump(exclude={"request_id", "fee_bumps"})
+    columns = submission.model_dump(exclude={"request_id", "fee_bumps", "plan"})
     return await advance(
         tx,
         before=record,
@@ -151,9 +155,10 @@ async def store_submission(
             "sequence": str(submission.sequence),
             "maxTime": submission.max_time,
             "signedAtLedger": submission.signed_at_ledger,
+            "plan": submission.plan.model_dump(mode="json"),
         },
         statement=_STORE,
-        extra=columns,
+        extra={**columns, "plan": submission.plan.model_dump_json()},
     )
 
 
@@ -214,7 +219,7 @@ async def conclude(
         kind=f"submission.{step}",
         actor="ledger",
         at=at,
-        details={"outcome": result.outcome, "reason": result.reason, "proof": _proof(result)},
+        details={"outcome": result.outcome, "reason": result.reason, "proof": proof_details(result.proof)},
         notices=status_notices(after, await routing(tx, record.request)),
         statement=CONCLUDING,
         extra=concluding_params(result),
@@ -232,19 +237,25 @@ def concluding_params(result: SubmissionResult) -> dict[str, Any]:
     }
 
 
-def _proof(result: SubmissionResult) -> dict[str, Any]:
-    """The proof as canonical JSON can carry it: 64-bit sequences as text."""
-    proof = result.proof.model_dump(mode="json", exclude_defaults=True)
+def proof_details(proof: Proof) -> dict[str, Any]:
+    """A proof as canonical JSON can carry it: 64-bit sequences as text."""
+    details = proof.model_dump(mode="json", exclude_defaults=True)
     for name in ("account_sequence", "transaction_sequence"):
-        if name in proof:
-            proof[name] = str(proof[name])
-    return proof
+        if name in details:
+            details[name] = str(details[name])
+    return details
 
 
 async def fail_before_signing(
     tx: Transaction, *, record: RequestRecord, reason: str, at: datetime
 ) -> RequestRecord:
-    """Step `precheck.failed`: APPROVED to FAILED with nothing signed; a reserved channel is given back."""
+    """Step `precheck.failed`: APPROVED to FAILED with no mint signed; a reserved channel is given back.
+
+    It is frozen instead if somebody else used the sequence of the request's ticket. Raises Refused while
+    that ticket may still land.
+    """
+    if record.ticket is not None and record.ticket.outcome is None:
+        raise Refused(f"the ticket of mint request {record.request.id} may still land: {reason}")
     result = SubmissionResult(
         outcome=Outcome.FAILED, reason=reason, proof=Proof(kind="precheck", note=reason)
     )
@@ -257,7 +268,7 @@ async def fail_before_signing(
         kind="precheck.failed",
         actor="system",
         at=at,
-        details={"outcome": Outcome.FAILED, "reason": reason, "proof": _proof(result)},
+        details={"outcome": Outcome.FAILED, "reason": reason, "proof": proof_details(result.proof)},
         notices=status_notices(after, await routing(tx, record.request)),
         statement=_GIVE_BACK,
     )

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from sandbox.ledger.rules import MAX_LEDGER_OPERATIONS
 from sandbox.ledger.server import SandboxOptions, serve
 
 DEFAULT_NETWORK = "Standalone Network ; February 2017"
@@ -24,6 +25,9 @@ def parse(arguments: Sequence[str] | None = None) -> SandboxOptions:
     )
     parser.add_argument("--manual-close", action="store_true", help="close only on POST /sandbox/close")
     parser.add_argument("--queue-rule", choices=("one", "many"), default="one")
+    parser.add_argument(
+        "--ledger-capacity", type=int, default=MAX_LEDGER_OPERATIONS, help="operations a ledger takes"
+    )
     parser.add_argument("--data", type=Path, help="SQLite file to keep the ledger in")
     return SandboxOptions(**vars(parser.parse_args(arguments)))
 

@@ -18,8 +18,8 @@ from sandbox.ledger.history import (
     touched_accounts,
 )
 from sandbox.ledger.pending import TransactionQueue
-from sandbox.ledger.rules import BASE_FEE, MAX_LEDGER_OPERATIONS, MAX_TRANSACTION_OPERATIONS
 from sandbox.ledger.state import State
+from sandbox.ledger.surge import Selection, price, select
 from sandbox.ledger.validity import Moment
 
 
@@ -70,8 +70,20 @@ class Chain:
         if closed_at <= last.closed_at:
             raise NotIncreasingError(f"the last ledger closed at {last.closed_at}")
         sequence = last.sequence + 1
-        chosen = self._choose(queue, sequence, closed_at)
-        closed = self._apply(chosen, sequence, closed_at, fee_floor)
+        selection = self._choose(queue, sequence, closed_at)
+        chosen, capacity = selection.chosen, queue.limiter.capacity
+        base_fee = max(price(selection, capacity, queue.rule), fee_floor)
+        opening = LedgerRecord(
+            sequence,
+            closed_at,
+            last.hash,
+            fee_pool=last.fee_pool,
+            capacity=capacity,
+            crowd=selection.crowd.operations,
+            crowd_bid=selection.crowd.bid,
+            base_fee=base_fee,
+        )
+        closed = self._apply(chosen, opening)
         if keep is not None:
             keep(closed)
         self.state.commit(sequence, closed.changes)
@@ -81,20 +93,18 @@ class Chain:
         queue.trim_waiting(self.state, Moment(sequence + 1, closed_at, 0, late_allowance))
         return closed
 
-    def _apply(self, chosen: list[Submission], sequence: int, closed_at: int, fee_floor: int) -> ClosedLedger:
+    def _apply(self, chosen: list[Submission], opening: LedgerRecord) -> ClosedLedger:
         """The next ledger as it would be; nothing changes yet."""
-        last = self.last
-        set_hash = _set_hash(last.hash, chosen)
+        set_hash = _set_hash(opening.previous_hash, chosen)
         overlay = Overlay(self.state)
-        base_fee = max(_base_fee(chosen), fee_floor)
-        applied, fees = apply_all(_apply_order(chosen, set_hash), overlay, sequence, closed_at, base_fee)
-        ledger = _summary(
-            LedgerRecord(sequence, closed_at, last.hash, set_hash.hex(), last.fee_pool + fees), applied
-        )
+        ordered = _apply_order(chosen, set_hash)
+        applied, fees = apply_all(ordered, overlay, opening.sequence, opening.closed_at, opening.base_fee)
+        ledger = replace(opening, set_hash=set_hash.hex(), fee_pool=opening.fee_pool + fees)
+        ledger = _summary(ledger, applied)
         records = [_record(item, ledger, order) for order, item in enumerate(applied, 1)]
         return ClosedLedger(ledger, records, overlay.changed)
 
-    def _choose(self, queue: TransactionQueue, sequence: int, closed_at: int) -> list[Submission]:
+    def _choose(self, queue: TransactionQueue, sequence: int, closed_at: int) -> Selection:
         """What goes into the next ledger; what would be invalid in it leaves the queue."""
         candidates = queue.candidates(sequence)
         offset = closed_at - self.last.closed_at
@@ -102,36 +112,7 @@ class Chain:
         queue.ban(invalid)
         dropped = set(map(id, invalid))
         valid = [submission for submission in candidates if id(submission) not in dropped]
-        return _best_paying(queue.released(valid, sequence))
-
-
-def _best_paying(candidates: list[Submission]) -> list[Submission]:
-    """When not all operations fit: the highest fee per operation first, in order per source."""
-    room = MAX_LEDGER_OPERATIONS
-    if sum(item.operation_count for item in candidates) <= room:
-        return candidates
-    waiting: dict[str, list[Submission]] = {}
-    for item in candidates:
-        waiting.setdefault(item.source, []).append(item)
-    chosen = []
-    while waiting and room > 0:
-        source = max(waiting, key=lambda name: waiting[name][0].fee / waiting[name][0].operation_count)
-        first = waiting[source].pop(0)
-        if first.operation_count <= room:
-            chosen.append(first)
-            room -= first.operation_count
-        else:
-            waiting[source].clear()
-        if not waiting[source]:
-            del waiting[source]
-    return chosen
-
-
-def _base_fee(chosen: Sequence[Submission]) -> int:
-    """Fee per operation: in a nearly full ledger all pay what the lowest bid offers."""
-    if sum(item.operation_count for item in chosen) <= MAX_LEDGER_OPERATIONS - MAX_TRANSACTION_OPERATIONS:
-        return BASE_FEE
-    return max(BASE_FEE, min(-(-item.fee // item.operation_count) for item in chosen))
+        return select(queue.released(valid, sequence), queue.limiter.capacity, queue.limiter.crowd)
 
 
 def _set_hash(previous_hash: str, chosen: Sequence[Submission]) -> bytes:

@@ -12,6 +12,7 @@ from hashlib import sha256
 from stellar_sdk import xdr
 
 from sandbox.ledger.codec import account_of_muxed, muxed_of, signer_of
+from sandbox.ledger.rules import fee_rate
 
 EnvelopeType = xdr.EnvelopeType
 Signature = tuple[bytes, bytes]  # hint, signature
@@ -53,6 +54,11 @@ class Submission(ABC):
     def full_hash(self) -> bytes:
         """Hash over the whole envelope, signatures included: what the queue tells envelopes apart by."""
         return sha256(self.raw).digest()
+
+    @cached_property
+    def rate(self) -> int:
+        """The fee bid per operation, as `fee_rate` makes it comparable."""
+        return fee_rate(self.fee, self.operation_count)
 
     @property
     def source(self) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from sandbox.ledger.rules import MAX_LEDGER_OPERATIONS
 from sandbox.ledger.state import REMEMBERED_LEDGERS
 
 # Happen to so many requests (`count`, default 1) and are over.
@@ -19,9 +20,15 @@ ONE_SHOT: Final = (
     "unavailable",
 )
 # Last until they are deleted.
-LASTING: Final = ("ingestion_lag", "surge_fee", "stop_closing", "two_views")
-_NUMBERS: Final = ("count", "after_ledgers", "ledgers", "fee_per_operation", "retry_after")
-_DEFAULTS: Final = {"count": 1, "after_ledgers": 1, "ledgers": 1, "fee_per_operation": 1000, "retry_after": 1}
+LASTING: Final = ("ingestion_lag", "surge_fee", "crowd", "stop_closing", "two_views")
+_DEFAULTS: Final = {
+    "count": 1,
+    "after_ledgers": 1,
+    "ledgers": 1,
+    "operations": MAX_LEDGER_OPERATIONS,
+    "fee_per_operation": 1000,
+    "retry_after": 1,
+}
 
 
 class UnknownFaultError(ValueError):
@@ -32,15 +39,16 @@ class UnknownFaultError(ValueError):
 class Fault:
     """A fault that is switched on; ``count`` requests are left to suffer it, 0 means it lasts.
 
-    ``after_ledgers`` and ``ledgers`` count ledgers, ``fee_per_operation`` is in stroops, ``retry_after`` in
-    seconds, ``path`` is a prefix of the paths it applies to, ``since_ledger`` the newest ledger when it was
-    switched on.
+    ``after_ledgers`` and ``ledgers`` count ledgers, ``operations`` those of a crowd in every ledger,
+    ``fee_per_operation`` is in stroops, ``retry_after`` in seconds, ``path`` is a prefix of the paths it
+    applies to, ``since_ledger`` the newest ledger when it was switched on.
     """
 
     kind: str
     count: int
     after_ledgers: int
     ledgers: int
+    operations: int
     fee_per_operation: int
     retry_after: int
     path: str
@@ -62,10 +70,10 @@ class Faults:
         kind = wanted.get("kind")
         if kind not in ONE_SHOT + LASTING:
             raise UnknownFaultError(f"kind must be one of {', '.join(ONE_SHOT + LASTING)}")
-        unknown = set(wanted) - {"kind", "path", *_NUMBERS}
+        unknown = set(wanted) - {"kind", "path", *_DEFAULTS}
         if unknown:
             raise UnknownFaultError(f"unknown field {', '.join(sorted(unknown))}")
-        numbers = {name: _number(wanted, name) for name in _NUMBERS}
+        numbers = {name: _number(wanted, name) for name in _DEFAULTS}
         if kind in LASTING:
             numbers["count"] = 0
         if numbers["ledgers"] > REMEMBERED_LEDGERS:

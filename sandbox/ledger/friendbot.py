@@ -8,7 +8,6 @@ from sandbox.ledger.entries import load_account
 from sandbox.ledger.envelopes import FeeBump, Transaction
 from sandbox.ledger.genesis import root_keypair
 from sandbox.ledger.node import Node
-from sandbox.ledger.rules import BASE_FEE
 
 STARTING_BALANCE = "10000"
 
@@ -19,8 +18,8 @@ def funding_transaction(node: Node, account_id: str) -> Transaction | FeeBump:
     waiting = node.queue.last_sequence(root.public_key)
     stored = load_account(node.chain.state, root.public_key)
     sequence = waiting if waiting is not None else (stored.sequence if stored else 0)
-    floor = max(BASE_FEE, node.fee_floor())
-    builder = TransactionBuilder(Account(root.public_key, sequence), node.passphrase, base_fee=floor)
+    account = Account(root.public_key, sequence)
+    builder = TransactionBuilder(account, node.passphrase, base_fee=node.going_rate())
     envelope = builder.add_time_bounds(0, 0).append_create_account_op(account_id, STARTING_BALANCE).build()
     envelope.sign(root)
     return node.decode(envelope.to_xdr())

@@ -23,7 +23,11 @@ from sandbox.ledger.rules import (
 
 @dataclass(frozen=True, slots=True)
 class LedgerRecord:
-    """A closed ledger; ``closed_at`` in unix seconds, ``fee_pool`` in stroops, hashes in hex."""
+    """A closed ledger; ``closed_at`` in unix seconds, ``fee_pool`` in stroops, hashes in hex.
+
+    ``capacity`` is how many operations it could take, ``crowd`` how many of those were background traffic
+    that bid ``crowd_bid`` each; ``base_fee`` is what everybody paid per operation who bid so much.
+    """
 
     sequence: int
     closed_at: int
@@ -34,6 +38,10 @@ class LedgerRecord:
     failed: int = 0
     operations: int = 0
     set_operations: int = 0
+    capacity: int = MAX_LEDGER_OPERATIONS
+    crowd: int = 0
+    crowd_bid: int = 0
+    base_fee: int = BASE_FEE
 
     def header(self) -> bytes:
         """XDR LedgerHeader. The sandbox keeps no bucket list and no result set: those hashes are zero."""
@@ -43,7 +51,7 @@ class LedgerRecord:
                 pack(">I", PROTOCOL_VERSION) + bytes.fromhex(self.previous_hash) + value,
                 bytes(64),
                 pack(">IqqIQ", self.sequence, TOTAL_COINS, self.fee_pool, 0, 0),
-                pack(">III", BASE_FEE, BASE_RESERVE, MAX_LEDGER_OPERATIONS),
+                pack(">III", BASE_FEE, BASE_RESERVE, self.capacity),
                 bytes(4 * 32 + 4),
             )
         )

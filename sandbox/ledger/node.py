@@ -6,17 +6,23 @@ import asyncio
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from sandbox.ledger.chain import Chain, ClosedLedger
 from sandbox.ledger.codec import present
 from sandbox.ledger.envelopes import FeeBump, Transaction, decode, network_id
 from sandbox.ledger.faults import Faults
 from sandbox.ledger.history import History, LedgerRecord, TransactionRecord
-from sandbox.ledger.pending import Answer, QueueRule, Status, TransactionQueue
-from sandbox.ledger.rules import CLOSE_TIME_MULTIPLIER, EXPECTED_CLOSE_SECONDS
+from sandbox.ledger.pending import Answer, Status, TransactionQueue
+from sandbox.ledger.rules import (
+    BASE_FEE,
+    CLOSE_TIME_MULTIPLIER,
+    EXPECTED_CLOSE_SECONDS,
+    MAX_LEDGER_OPERATIONS,
+    FeeRule,
+)
 from sandbox.ledger.state import StateView
 from sandbox.ledger.store import Store
+from sandbox.ledger.surge import NOBODY, Crowd
 from sandbox.ledger.validity import Moment
 
 
@@ -26,14 +32,16 @@ class SandboxOptions:
 
     ``port`` 0 takes a free one. ``interval`` is the time between ledgers in seconds, 0 closes at once when
     there is something to close; ``manual_close`` closes only when told to. ``queue_rule`` is how many
-    transactions one source account may have waiting. Without ``data`` nothing is kept.
+    transactions one source account may have waiting, ``ledger_capacity`` how many operations a ledger takes.
+    Without ``data`` nothing is kept.
     """
 
     network_passphrase: str
     port: int = 0
     interval: float = 1.0
     manual_close: bool = False
-    queue_rule: Literal["one", "many"] = "one"
+    queue_rule: FeeRule = "one"
+    ledger_capacity: int = MAX_LEDGER_OPERATIONS
     data: Path | None = None
 
 
@@ -59,7 +67,7 @@ class Node:
         self.passphrase = options.network_passphrase
         self.network_id = network_id(options.network_passphrase)
         self.chain = Chain(options.network_passphrase)
-        self.queue = TransactionQueue(options.queue_rule)
+        self.queue = TransactionQueue(options.queue_rule, options.ledger_capacity)
         self.faults = Faults()
         self.work = asyncio.Event()
         self._closed = asyncio.Event()
@@ -86,11 +94,21 @@ class Node:
         surge = self.faults.find("surge_fee")
         return surge.fee_per_operation if surge else 0
 
+    def going_rate(self) -> int:
+        """Fee per operation, in stroops, with which a transaction is taken and gets into the next ledger."""
+        crowd = self.queue.limiter.crowd
+        return max(BASE_FEE, self.fee_floor(), crowd.bid + 1 if crowd.operations else 0)
+
+    def follow_crowd(self) -> None:
+        """Let the background traffic be what the oldest fault of that kind says."""
+        fault = self.faults.find("crowd")
+        self.queue.limiter.crowd = Crowd(fault.operations, fault.fee_per_operation) if fault else NOBODY
+
     def decode(self, envelope_xdr: str) -> Transaction | FeeBump:
         """Decode an envelope for this network; MalformedEnvelopeError if it is none."""
         return decode(envelope_xdr, self.network_id)
 
-    def submit(self, submission: Transaction | FeeBump, rule: QueueRule | None = None) -> Answer:
+    def submit(self, submission: Transaction | FeeBump, rule: FeeRule | None = None) -> Answer:
         """Offer a transaction to the queue."""
         last = self.chain.last
         allowance = self.margin() + self.now() - last.closed_at

@@ -6,22 +6,22 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import Literal
 
 from sandbox.ledger.entries import Entries, load_account
 from sandbox.ledger.envelopes import FeeBump, Submission
+from sandbox.ledger.limiter import QueueLimiter
 from sandbox.ledger.results import TxCode, TxResult
 from sandbox.ledger.rules import (
     BAN_LEDGERS,
     INT64_MAX,
+    MAX_LEDGER_OPERATIONS,
     QUEUE_LEDGERS,
     REPLACE_FEE_MULTIPLIER,
+    FeeRule,
     minimum_fee,
     starting_sequence,
 )
 from sandbox.ledger.validity import Moment, check
-
-QueueRule = Literal["one", "many"]
 
 
 class Status(Enum):
@@ -58,8 +58,10 @@ class _Place:
 class TransactionQueue:
     """Transactions waiting, by source account and in order of their sequence numbers."""
 
-    def __init__(self, rule: QueueRule) -> None:
-        self._rule = rule
+    def __init__(self, rule: FeeRule, capacity: int = MAX_LEDGER_OPERATIONS) -> None:
+        """``capacity`` is how many operations a ledger takes."""
+        self.rule = rule
+        self.limiter = QueueLimiter(capacity)
         self._waiting: dict[str, list[Submission]] = {}
         self._ages: dict[str, int] = {}
         self._fees: dict[str, int] = {}
@@ -84,22 +86,23 @@ class TransactionQueue:
         moment: Moment,
         *,
         fee_floor: int = 0,
-        rule: QueueRule | None = None,
+        rule: FeeRule | None = None,
     ) -> Answer:
         """Judge a transaction and let it wait if nothing speaks against it.
 
         ``fee_floor`` is the fee per operation, in stroops, below which nothing is taken at present.
         """
         try:
-            place = self._place(submission, rule or self._rule)
+            place = self._place(submission, rule or self.rule)
             self._check_floor(submission, fee_floor)
+            self._check_limit(submission, place.replaces)
             self._check(submission, place, entries, moment)
         except _Refused as refused:
             return refused.answer
         self._insert(submission, place.replaces)
         return Answer(Status.PENDING)
 
-    def _place(self, submission: Submission, rule: QueueRule) -> _Place:
+    def _place(self, submission: Submission, rule: FeeRule) -> _Place:
         if any(submission.full_hash in banned for banned in self._bans):
             raise _Refused(Status.TRY_AGAIN_LATER)
         waiting = self._waiting.get(submission.source)
@@ -117,6 +120,14 @@ class TransactionQueue:
             self._bans[0].add(submission.full_hash)
             raise _Refused(Status.ERROR, TxResult(TxCode.txINSUFFICIENT_FEE, needed))
 
+    def _check_limit(self, submission: Submission, replaces: Submission | None) -> None:
+        needed = self.limiter.price_of_entry(submission, replaces, self)
+        if needed is not None:
+            self._bans[0].add(submission.full_hash)
+            if needed:
+                raise _Refused(Status.ERROR, TxResult(TxCode.txINSUFFICIENT_FEE, needed))
+            raise _Refused(Status.TRY_AGAIN_LATER)
+
     def _check(self, submission: Submission, place: _Place, entries: Entries, moment: Moment) -> None:
         """It must be valid, and its fee payer must afford the fees of everything it has waiting."""
         result = check(submission, entries, moment, place.after)
@@ -131,16 +142,24 @@ class TransactionQueue:
             raise _Refused(Status.ERROR, TxResult(TxCode.txINSUFFICIENT_BALANCE, result.fee_charged))
 
     def _insert(self, submission: Submission, replaces: Submission | None) -> None:
-        waiting = self._waiting.setdefault(submission.source, [])
         if replaces is not None:
             self._release(replaces)
+        while (out := self.limiter.next_to_go(submission, self._all_but(replaces))) is not None:
+            self.ban([out])
+        waiting = self._waiting.setdefault(submission.source, [])
+        if replaces is not None:
             waiting[waiting.index(replaces)] = submission
         else:
             waiting.append(submission)
             self._ages.setdefault(submission.source, 0)
+        self.limiter.add(submission)
         self._fees[submission.fee_source] = self._fees.get(submission.fee_source, 0) + submission.fee
 
+    def _all_but(self, left_out: Submission | None) -> Iterator[Submission]:
+        return (submission for submission in self if submission is not left_out)
+
     def _release(self, submission: Submission) -> None:
+        self.limiter.remove(submission)
         self._held.pop(submission.full_hash, None)
         rest = self._fees[submission.fee_source] - submission.fee
         if rest:
@@ -211,6 +230,7 @@ class TransactionQueue:
     def shift(self) -> None:
         """A ledger has closed: bans get older, what waited through too many ledgers is dropped and banned."""
         self._bans.appendleft(set())
+        self.limiter.new_ledger()
         for source in list(self._waiting):
             if self._waiting[source][0].full_hash in self._held:
                 continue

@@ -21,6 +21,7 @@ from sandbox.ledger.entries import (
     key_of,
 )
 from sandbox.ledger.history import LedgerRecord, TransactionRecord
+from sandbox.ledger.rules import BASE_FEE, MAX_LEDGER_OPERATIONS
 from sandbox.ledger.state import State
 
 _SCHEMA = """
@@ -35,11 +36,18 @@ CREATE TABLE IF NOT EXISTS transactions (
     ledger INTEGER NOT NULL, position INTEGER NOT NULL, hash TEXT NOT NULL, inner_hash TEXT NOT NULL,
     envelope_xdr TEXT NOT NULL, result_xdr TEXT NOT NULL, successful INTEGER NOT NULL,
     fee_charged INTEGER NOT NULL, accounts TEXT NOT NULL, codes TEXT NOT NULL,
-    changes TEXT NOT NULL DEFAULT '[]',
     PRIMARY KEY (ledger, position)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS entries (key TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
 """
+# Those that files of earlier versions lack; the order is that of the records' fields.
+_LATER_COLUMNS = (
+    ("transactions", "changes", "TEXT NOT NULL DEFAULT '[]'"),
+    ("ledgers", "capacity", f"INTEGER NOT NULL DEFAULT {MAX_LEDGER_OPERATIONS}"),
+    ("ledgers", "crowd", "INTEGER NOT NULL DEFAULT 0"),
+    ("ledgers", "crowd_bid", "INTEGER NOT NULL DEFAULT 0"),
+    ("ledgers", "base_fee", f"INTEGER NOT NULL DEFAULT {BASE_FEE}"),
+)
 _KINDS: dict[str, type[Entry]] = {
     "account": Account,
     "trustline": Trustline,
@@ -65,9 +73,10 @@ class Store:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.executescript(_SCHEMA)
-        columns = {row[1] for row in self._db.execute("PRAGMA table_info(transactions)")}
-        if "changes" not in columns:  # a file of an earlier version
-            self._db.execute("ALTER TABLE transactions ADD COLUMN changes TEXT NOT NULL DEFAULT '[]'")
+        for table, column, definition in _LATER_COLUMNS:
+            known = {row[1] for row in self._db.execute(f"PRAGMA table_info({table})")}
+            if column not in known:
+                self._db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {definition}")
         known = self._db.execute("SELECT passphrase FROM network").fetchone()
         if known is None:
             self._db.execute("INSERT INTO network VALUES (?)", (passphrase,))

@@ -221,3 +221,15 @@ def test_an_unknown_kind_is_refused_and_the_known_ones_named():
     """A kind without a template is an error that says which exist."""
     with pytest.raises(InvalidInput, match="reminder"):
         render("../layout", FACTS)
+
+
+def test_the_acknowledgement_link_is_in_every_form_or_in_none():
+    """People find it in text, HTML and Slack; without one nothing speaks of it."""
+    with_link = render("reminder", changed(ack_link="http://127.0.0.1:8000/acks/eyJ-_0"))
+    without = render("reminder", FACTS)
+    for form, empty in ((with_link.text, without.text), (with_link.html, without.html)):
+        assert "http://127.0.0.1:8000/acks/eyJ-_0" in form
+        assert "I am on it" in form
+        assert "on it" not in empty
+    assert "<http://127.0.0.1:8000/acks/eyJ-_0|I am on it>" in mrkdwn(with_link)
+    assert "on it" not in mrkdwn(without)

@@ -7,8 +7,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from domain.errors import ConfigurationError, NotFound, Refused
-from starter.keys import load_key, new_key
+from domain.ack import decode
+from domain.errors import AckRefused, ConfigurationError, NotFound, Refused
+from starter.keys import load_key, new_key, open_authority
+from tests.domain.test_ack import CLAIM
 
 
 def test_a_new_key_is_its_owners_only_and_reads_back(tmp_path):
@@ -55,3 +57,38 @@ def test_an_unusable_key_is_refused(tmp_path, content, mode, words):
     path.chmod(mode)
     with pytest.raises(ConfigurationError, match=words):
         load_key(path)
+
+
+@pytest.fixture
+def key_urls(tmp_path, monkeypatch):
+    """Two authority keys: one in a file, one in the environment."""
+    new_key(tmp_path / "new.pem")
+    monkeypatch.setenv("OLD_KEY", pem(Ed25519PrivateKey.generate()).decode())
+    return f"file:{tmp_path / 'new.pem'}", "env:OLD_KEY"
+
+
+def test_the_first_authority_key_signs_and_all_verify(key_urls):
+    """How keys rotate: a new one in front, the old one kept until its tokens have expired."""
+    new, old = key_urls
+    before, during, after = (open_authority(setting) for setting in (old, f"{new}, {old}", new))
+    token = before.issue(CLAIM)
+    assert during.verify(decode(token)) == CLAIM
+    assert after.verify(decode(during.issue(CLAIM))) == CLAIM
+    with pytest.raises(AckRefused):
+        after.verify(decode(token))
+
+
+def test_without_the_setting_there_is_no_authority():
+    """An empty setting is no key, and no error."""
+    assert not open_authority("").has_keys
+
+
+@pytest.mark.parametrize(
+    "setting", ["file:", "vault:x", "/etc/key.pem", "env:", "env:NO_SUCH_KEY", "env:BAD"]
+)
+def test_an_unusable_authority_key_is_refused_without_being_shown(monkeypatch, setting):
+    """At the start, with the setting's or the variable's name, never with its content."""
+    monkeypatch.setenv("BAD", "s3cret")
+    with pytest.raises(ConfigurationError) as caught:
+        open_authority(setting)
+    assert "s3cret" not in caught.value.message

@@ -9,12 +9,19 @@ from stellar_sdk import FeeBumpTransactionEnvelope, HashMemo, Payment, Transacti
 
 from activities.stellar import envelope
 from domain.amounts import MAX_STROOPS, Asset
+from domain.ledger_options import MintForm, MintPlan
 from domain.submission import FeeBump
 from settings import PUBLIC_PASSPHRASE, TESTNET_PASSPHRASE
 from tests.support.mints import CHANNEL, HOLDER, ISSUER, a_request, a_wallet
 
+SANDWICH = MintPlan(form=MintForm.AUTH_SANDWICH)
+KEEPING = MintPlan(form=MintForm.AUTH_SANDWICH, line_flags=2)
+CLAIMABLE = MintPlan(form=MintForm.CLAIMABLE_BALANCE, reclaim_from=2_000_000_000)
+FORMS = [MintPlan(), SANDWICH, KEEPING, CLAIMABLE]
+TICKETED = [plan.model_copy(update={"ticket": True}) for plan in FORMS]
 
-def signed(request=None, channel=CHANNEL, wallet=None):
+
+def signed(request=None, channel=CHANNEL, wallet=None, **more):
     """The signed mint of a request over a channel account."""
     return envelope.sign_mint(
         request or a_request(),
@@ -23,6 +30,7 @@ def signed(request=None, channel=CHANNEL, wallet=None):
         sequence=42,
         max_time=1000,
         signed_at_ledger=7,
+        **more,
     )
 
 
@@ -148,3 +156,89 @@ def test_an_exchanged_envelope_is_told_apart():
     other = signed(a_request(amount=1))
     swapped = signed().model_copy(update={"envelope_xdr": other.envelope_xdr})
     assert "stored hash" in envelope.find_mismatch(swapped, a_request())
+
+
+def named(plan):
+    """A readable name of a parametrised plan."""
+    return f"{plan.form}-{plan.line_flags}{'-ticket' if plan.ticket else ''}"
+
+
+@pytest.mark.parametrize("plan", [*FORMS, *TICKETED], ids=named)
+def test_every_form_matches_its_request(plan):
+    """What is signed by a plan is what the stored plan says."""
+    assert envelope.find_mismatch(signed(plan=plan), a_request()) == ""
+
+
+@pytest.mark.parametrize("plan", [*FORMS, *TICKETED], ids=named)
+def test_every_operation_has_the_issuer_as_its_source(plan):
+    """The channel account pays the fee and gives the sequence, nothing else."""
+    transaction = TransactionEnvelope.from_xdr(signed(plan=plan).envelope_xdr, TESTNET_PASSPHRASE).transaction
+    assert {operation.source.account_id for operation in transaction.operations} == {ISSUER.public_key}
+    assert transaction.source.account_id == CHANNEL.public_key
+
+
+@pytest.mark.parametrize("other", [*FORMS, *TICKETED], ids=named)
+@pytest.mark.parametrize("plan", [*FORMS, *TICKETED], ids=named)
+def test_an_envelope_of_another_form_is_told_apart(plan, other):
+    """Only the form that is stored with the envelope may be confirmed, to the last flag."""
+    stored = signed(plan=plan)
+    claimed = stored.plan.model_copy(update=other.model_dump(exclude={"claimable_balance_id"}))
+    mismatch = envelope.find_mismatch(stored.model_copy(update={"plan": claimed}), a_request())
+    assert (mismatch == "") is (plan == other)
+
+
+@pytest.mark.parametrize("changes", [
+    {"amount": 1}, {"destination": CHANNEL.public_key}, {"memo": "for something else"},
+    {"asset": Asset(code="USDT", issuer=ISSUER.public_key)},
+    {"asset": Asset(code="EURT", issuer=CHANNEL.public_key)},
+])  # fmt: skip
+@pytest.mark.parametrize("plan", [*FORMS, *TICKETED], ids=named)
+def test_another_request_is_told_apart_in_every_form(plan, changes):
+    """Amount, asset, destination, claimants, sources and memo are compared in every form."""
+    assert "another" in envelope.find_mismatch(signed(plan=plan), a_request(**changes))
+
+
+@pytest.mark.parametrize(("stored", "words"), [
+    ({"sequence": 43}, "another channel account or sequence"),
+    ({"channel": HOLDER.public_key}, "another channel account or sequence"),
+    ({"max_time": 1001}, "other time bounds"),
+])  # fmt: skip
+def test_what_is_stored_beside_the_envelope_is_compared_too(stored, words):
+    """The proof speaks of channel, sequence and bound as they are stored, so they must be the signed ones."""
+    assert words in envelope.find_mismatch(signed().model_copy(update=stored), a_request())
+
+
+def test_a_later_reclaim_is_told_apart():
+    """The issuer may take a claimable balance back from the stored moment on, no sooner and no later."""
+    stored = signed(plan=CLAIMABLE)
+    later = stored.plan.model_copy(update={"reclaim_from": 2_000_000_001})
+    mismatch = envelope.find_mismatch(stored.model_copy(update={"plan": later}), a_request())
+    assert "another set of claimants" in mismatch
+
+
+def test_another_balance_id_is_told_apart():
+    """People claim by the stored id, so it must be the one that the ledger gives."""
+    stored = signed(plan=CLAIMABLE)
+    other = stored.plan.model_copy(update={"claimable_balance_id": "00" * 36})
+    mismatch = envelope.find_mismatch(stored.model_copy(update={"plan": other}), a_request())
+    assert "another claimable balance" in mismatch
+
+
+@pytest.mark.parametrize(("plan", "operations"), [(MintPlan(), 1), (SANDWICH, 3), (TICKETED[1], 4)])
+def test_a_bump_counts_one_operation_more_than_it_wraps(plan, operations):
+    """CAP-15: fee and rate are judged for the inner operations and one more."""
+    submission = signed(plan=plan)
+    fee = envelope.next_bump_fee(submission, None, 1_000_000)
+    bump = envelope.bump(submission, a_wallet(CHANNEL), fee=fee, network_passphrase=TESTNET_PASSPHRASE)
+    outer = FeeBumpTransactionEnvelope.from_xdr(bump.envelope_xdr, TESTNET_PASSPHRASE)
+    assert fee == 10 * 100 * (operations + 1)
+    assert outer.transaction.fee == fee
+
+
+def test_the_bid_of_the_envelope_is_what_a_bump_replaces():
+    """An envelope that was signed at a surge price is replaced at ten times that price."""
+    submission = signed(plan=SANDWICH, base_fee=250)
+    transaction = TransactionEnvelope.from_xdr(submission.envelope_xdr, TESTNET_PASSPHRASE).transaction
+    assert transaction.fee == 750
+    assert envelope.next_bump_fee(submission, None, 1_000_000) == 2_500 * 4
+    assert envelope.next_bump_fee(submission, 3 * 4_000, 1_000_000) == 4_000 * 4

@@ -5,71 +5,10 @@ from datetime import UTC, datetime
 import pytest
 
 from activities.stellar import precheck
-from activities.stellar.horizon import AccountView, NoAccount
+from activities.stellar.horizon import NoAccount
 from domain.errors import ConfigurationError, PrecheckFailed
 from settings import PUBLIC_PASSPHRASE, TESTNET_PASSPHRASE
-from tests.support.mints import CHANNEL, HOLDER, ISSUER, a_request
-
-
-def an_account(account_id, *, weight=1, low=0, med=0, lines=()) -> AccountView:
-    """An account as Horizon shows it."""
-    body = {
-        "signers": [{"key": account_id, "weight": weight, "type": "ed25519_public_key"}],
-        "thresholds": {"low_threshold": low, "med_threshold": med, "high_threshold": 0},
-        "balances": [{"asset_type": "native", "balance": "100.0000000"}, *lines],
-    }
-    return AccountView(account_id, 7, 41, body)
-
-
-def a_line(limit="922337203685.4775807", balance="0.0000000", *, authorized=True, liabilities="0.0000000"):
-    """The holder's trustline for the requested asset."""
-    return {
-        "asset_code": "EURT",
-        "asset_issuer": ISSUER.public_key,
-        "limit": limit,
-        "balance": balance,
-        "buying_liabilities": liabilities,
-        "is_authorized": authorized,
-    }
-
-
-def judge(line):
-    """Judge the destination with this trustline, or none."""
-    precheck.judge_destination(a_request(), an_account(HOLDER.public_key, lines=[line] if line else []))
-
-
-@pytest.mark.parametrize("line", [
-    a_line(), a_line(limit="2500.0000000"), a_line(limit="2600.0000000", balance="100.0000000"),
-])  # fmt: skip
-def test_an_authorised_line_with_room_is_fine(line):
-    """The amount may fill the line exactly."""
-    assert judge(line) is None
-
-
-@pytest.mark.parametrize(("line", "words"), [
-    (None, "has no trustline"),
-    (a_line(authorized=False), "not authorised"),
-    (a_line(limit="2499.9999999"), "has room for 2499.9999999 only"),
-    (a_line(limit="2500.0000000", balance="0.0000001"), "has room for 2499.9999999 only"),
-    (a_line(limit="2500.0000000", liabilities="1.0000000"), "has room for 2499.0000000 only"),
-    (a_line(limit="1.0000000", balance="2.0000000"), "has room for 0.0000000 only"),
-])  # fmt: skip
-def test_a_destination_that_cannot_take_the_amount_is_refused(line, words):
-    """The reason says in plain words what is missing on the ledger."""
-    with pytest.raises(PrecheckFailed, match=words):
-        judge(line)
-
-
-def test_a_missing_destination_is_refused():
-    """A payment of an issued asset can't create an account."""
-    with pytest.raises(PrecheckFailed, match="does not exist on the ledger"):
-        precheck.judge_destination(a_request(), NoAccount(HOLDER.public_key, 7))
-
-
-def test_a_line_of_another_issuer_does_not_count():
-    """Only code and issuer together name an asset."""
-    with pytest.raises(PrecheckFailed, match="has no trustline"):
-        judge(a_line() | {"asset_issuer": CHANNEL.public_key})
+from tests.support.mints import CHANNEL, ISSUER, a_request, an_account
 
 
 @pytest.mark.parametrize(("weight", "med"), [(0, 0), (1, 2)])

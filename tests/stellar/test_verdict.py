@@ -6,6 +6,7 @@ import pytest
 
 from activities.stellar import envelope, proof, verdict
 from activities.stellar.horizon import AccountView, Ledger, NoAccount
+from domain.ledger_options import MintForm, MintPlan
 from domain.submission import Landed, Outcome
 from settings import TESTNET_PASSPHRASE
 from tests.support.mints import CHANNEL, a_request, a_wallet
@@ -113,3 +114,50 @@ def test_the_proof_names_every_hash():
     bumped = SUBMISSION.model_copy(update={"fee_bumps": (bump,)})
     found = proof.judge_account(bumped, a_ledger(1001), the_channel(41, 20))
     assert found.absent_hashes == (SUBMISSION.hash, bump.hash)
+
+
+SANDWICH = MintPlan(form=MintForm.AUTH_SANDWICH, ticket=True)
+
+
+def planned(plan):
+    """The submission of another form."""
+    return envelope.sign_mint(
+        a_request(), a_wallet(CHANNEL), channel=CHANNEL.public_key, sequence=42, max_time=1000,
+        signed_at_ledger=7, plan=plan,
+    )  # fmt: skip
+
+
+def failed(plan, *operations):
+    """The outcome of a form that was included and refused with these codes."""
+    stored = planned(plan)
+    found = landed(successful=False, found=stored.hash, transaction="tx_failed", operations=list(operations))
+    return verdict.judge_landed(a_request(), stored, found)
+
+
+def test_a_reason_names_what_failed_and_what_it_means():
+    """Operations that succeeded, and were rolled back, would only hide the one that did not."""
+    result = failed(SANDWICH, "op_success", "op_success", "op_cant_revoke", "op_success")
+    assert result.outcome is Outcome.FAILED
+    assert result.reason.endswith("op_cant_revoke (the issuer lacks AUTH_REVOCABLE)")
+
+
+def test_a_ticket_that_was_used_up_by_something_else_is_an_anomaly():
+    """That may have been a mint of this very request: called FAILED, it could be minted a second time."""
+    result = failed(SANDWICH, "op_success", "op_success", "op_success", "op_data_name_not_found")
+    assert result.outcome is Outcome.ANOMALY
+    assert "find out whether it was a mint" in result.reason
+
+
+def test_without_a_ticket_the_same_code_is_a_plain_failure():
+    """Only an envelope with a ticket can miss one."""
+    result = failed(MintPlan(), "op_data_name_not_found")
+    assert result.outcome is Outcome.FAILED
+
+
+def test_a_claimable_balance_is_confirmed_by_its_id():
+    """The reason tells where the amount is, and until when it is the holder's alone."""
+    stored = planned(MintPlan(form=MintForm.CLAIMABLE_BALANCE, reclaim_from=1_900_000_000))
+    result = verdict.judge_landed(a_request(), stored, landed(found=stored.hash))
+    assert result.outcome is Outcome.CONFIRMED
+    assert stored.plan.claimable_balance_id in result.reason
+    assert "take back from 2030-03-17T17:46:40Z" in result.reason

@@ -15,7 +15,9 @@ AUTHORITY = Authority([KEY])
 FORGER = Authority([Ed25519PrivateKey.from_private_bytes(b"\x0f" * 32)])
 
 
-async def claim_for(database: Database, request_id: str, stage: int = 0, recipient: str = "#mint", **changes):
+async def claim_for(
+    database: Database, request_id: str, /, stage: int = 0, recipient: str = "#mint", **changes: Any
+) -> AckClaim:
     """What the message of a stage to that recipient lets it say, with changes."""
     async with database.transaction() as tx:
         row = (
@@ -46,14 +48,14 @@ async def claim_for(database: Database, request_id: str, stage: int = 0, recipie
 
 
 async def token_for(
-    database: Database, request_id: str, *, authority: Authority = AUTHORITY, **changes: Any
+    database: Database, request_id: str, /, *, authority: Authority = AUTHORITY, **changes: Any
 ) -> str:
     """A token for that claim."""
     return authority.issue(await claim_for(database, request_id, **changes))
 
 
 async def envelope_for(
-    database: Database, request_id: str, *, authority: Authority = AUTHORITY, **changes: Any
+    database: Database, request_id: str, /, *, authority: Authority = AUTHORITY, **changes: Any
 ) -> Envelope:
     """The same as the workflow gets it."""
     return decode(await token_for(database, request_id, authority=authority, **changes))

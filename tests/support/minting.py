@@ -18,8 +18,10 @@ from activities.stellar.rules import SubmissionRules
 from db import reads
 from db.session import Database
 from db.writes.decisions import record_approval
+from db.writes.dictionaries import set_ledger_options
 from db.writes.requests import open_request
 from domain.approvals import Approval, match_rule
+from domain.ledger_options import LedgerOptions
 from domain.mint_request import MintRequest, request_id_for_key
 from domain.records import RequestRecord
 from domain.steps import SubmitAnswer, SubmitStep
@@ -77,6 +79,17 @@ class Minting:
             approval = Approval(decision_id=decision, approver="alice", tier=1, at=now)
             await record_approval(tx, record=record, approval=approval, envelope={}, satisfied=True, at=now)
         return request
+
+    async def allow(self, **options: Any) -> None:
+        """What the tenant allows on the ledger from now on, as its admin says."""
+        async with self.database.transaction() as tx:
+            await set_ledger_options(
+                tx,
+                tenant=self.seeded.tenant,
+                options=LedgerOptions(**options),
+                actor="adam",
+                at=datetime.now(UTC),
+            )
 
     def activities(
         self,

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from stellar_sdk import Keypair
 
+from activities.stellar.horizon import AccountView
 from activities.stellar.signers import LocalSigner, Wallet
 from domain.amounts import Asset
 from domain.mint_request import MintRequest
@@ -33,3 +34,40 @@ def a_request(deadline: datetime | None = None, **changes) -> MintRequest:
 def a_wallet(*channels: Keypair) -> Wallet:
     """The issuer's key, and these channel accounts (none: the issuer is the only channel)."""
     return Wallet(LocalSigner(ISSUER), [LocalSigner(channel) for channel in channels])
+
+
+def an_account(
+    account_id, *, weight=1, low=0, med=0, lines=(), native="100.0000000", entries=0, sponsoring=0,
+    revocable=False, data=(), ledger=7, sequence=41,
+) -> AccountView:  # fmt: skip
+    """An account as Horizon shows it."""
+    body = {
+        "signers": [{"key": account_id, "weight": weight, "type": "ed25519_public_key"}],
+        "thresholds": {"low_threshold": low, "med_threshold": med, "high_threshold": 0},
+        "balances": [
+            *lines, {"asset_type": "native", "balance": native, "selling_liabilities": "0.0000000"},
+        ],
+        "flags": {"auth_required": True, "auth_revocable": revocable},
+        "subentry_count": entries,
+        "num_sponsoring": sponsoring,
+        "num_sponsored": 0,
+        "data": dict.fromkeys(data, ""),
+    }  # fmt: skip
+    return AccountView(account_id, ledger, sequence, body)
+
+
+def a_line(
+    limit="922337203685.4775807", balance="0.0000000", *, authorized=True, maintains=False,
+    liabilities="0.0000000",
+):  # fmt: skip
+    """The holder's trustline for the requested asset."""
+    return {
+        "asset_type": "credit_alphanum4",
+        "asset_code": "EURT",
+        "asset_issuer": ISSUER.public_key,
+        "limit": limit,
+        "balance": balance,
+        "buying_liabilities": liabilities,
+        "is_authorized": authorized,
+        "is_authorized_to_maintain_liabilities": authorized or maintains,
+    }

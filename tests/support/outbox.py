@@ -45,12 +45,13 @@ class Outbox:
         for client in self.clients:
             await client.close()
 
-    def relay(self, channels=None, database=None):
+    def relay(self, channels=None, database=None, **options):
         return Relay(
             database or self.database,
             self.channels() if channels is None else channels,
             public_url="http://127.0.0.1:8080",
             temporal_url="http://127.0.0.1:8233",
+            **options,
         )
 
     def sender(self):

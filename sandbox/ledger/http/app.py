@@ -72,6 +72,7 @@ def _add_submission(router: web.UrlDispatcher, submit: SubmitRoutes) -> None:
 
 def _add_control(router: web.UrlDispatcher, control: ControlRoutes) -> None:
     router.add_post("/sandbox/close", control.close)
+    router.add_post("/sandbox/capacity", control.capacity)
     router.add_post("/sandbox/faults", control.add_fault)
     router.add_get("/sandbox/faults", control.faults)
     router.add_delete("/sandbox/faults", control.clear_faults)

@@ -14,6 +14,8 @@ from sandbox.ledger.http.paging import hal
 from sandbox.ledger.http.problems import bad_request
 from sandbox.ledger.node import Node
 
+_CAPACITY_DIGITS = 9
+
 
 class ControlRoutes:
     """Handlers under /sandbox."""
@@ -42,6 +44,7 @@ class ControlRoutes:
             return bad_request("body", "body: must be a JSON object")
         except UnknownFaultError as error:
             return bad_request("body", str(error))
+        self._node.follow_crowd()
         return hal(dump({"kind": fault.kind, "count": fault.count}), status=201)
 
     async def faults(self, _request: web.Request) -> web.Response:
@@ -51,7 +54,16 @@ class ControlRoutes:
     async def clear_faults(self, request: web.Request) -> web.Response:
         """DELETE /sandbox/faults: switch all off, or those of ``?kind=``."""
         self._node.faults.clear(request.query.get("kind"))
+        self._node.follow_crowd()
         return hal(dump({"faults": self._node.faults.describe()}))
+
+    async def capacity(self, request: web.Request) -> web.Response:
+        """POST /sandbox/capacity?operations=N: how many operations every ledger from the next on takes."""
+        text = request.query.get("operations", "")
+        if not text.isdecimal() or not 1 <= len(text) <= _CAPACITY_DIGITS or int(text) < 1:
+            return bad_request("operations", "operations: must be a whole number above 0")
+        self._node.queue.limiter.capacity = int(text)
+        return hal(dump({"ledger_capacity": int(text)}))
 
     async def stats(self, _request: web.Request) -> web.Response:
         """GET /sandbox/stats: requests by method and route since the last reset, transactions that wait."""
@@ -59,6 +71,9 @@ class ControlRoutes:
             "requests": dict(self.requests),
             "total": self.requests.total(),
             "waiting": len(self._node.queue),
+            "newest_ledger": self._node.chain.last.sequence,
+            "waiting_operations": self._node.queue.limiter.operations,
+            "ledger_capacity": self._node.queue.limiter.capacity,
         }
         return hal(dump(body))
 

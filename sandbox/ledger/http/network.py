@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections import Counter
+from functools import lru_cache
+from itertools import accumulate
 from typing import Any
 
 from aiohttp import web
@@ -10,8 +13,7 @@ from aiohttp import web
 from sandbox.ledger.http.context import Context, dump
 from sandbox.ledger.http.paging import hal
 from sandbox.ledger.http.render import link, timestamp
-from sandbox.ledger.node import View
-from sandbox.ledger.rules import BASE_FEE, MAX_LEDGER_OPERATIONS, PROTOCOL_VERSION
+from sandbox.ledger.rules import BASE_FEE, PROTOCOL_VERSION
 
 _VERSION = "sandbox-ledger"
 _STATISTICS_LEDGERS = 5
@@ -24,6 +26,7 @@ class NetworkRoutes:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._statistics = lru_cache(maxsize=_STATISTICS_LEDGERS)(self._fee_stats)
 
     async def root(self, _request: web.Request) -> web.Response:
         """GET /."""
@@ -50,10 +53,12 @@ class NetworkRoutes:
             "account_transactions": f"/accounts/{{account_id}}/transactions{_PAGE}",
             "assets": "/assets{?asset_code,asset_issuer,cursor,limit,order}",
             "claimable_balances": "/claimable_balances{?asset,sponsor,claimant,cursor,limit,order}",
+            "effects": f"/effects{_PAGE}",
             "fee_stats": "/fee_stats",
             "friendbot": "/friendbot{?addr}",
             "ledger": "/ledgers/{sequence}",
             "ledgers": f"/ledgers{_PAGE}",
+            "operation": "/operations/{id}",
             "operations": "/operations{?cursor,limit,order,include_failed}",
             "payments": "/payments{?cursor,limit,order,include_failed}",
             "self": "/",
@@ -63,41 +68,46 @@ class NetworkRoutes:
         return {name: link(self._context.base_url + path) for name, path in paths.items()}
 
     async def fee_stats(self, _request: web.Request) -> web.Response:
-        """GET /fee_stats: fees per operation in the last five ledgers."""
+        """GET /fee_stats: fees per operation in the last five ledgers, of failed transactions, too."""
         view = self._context.node.view()
-        charged, bids, used = self._fees(view)
-        floor = max(BASE_FEE, self._context.node.fee_floor())
-        capacity = used / (_STATISTICS_LEDGERS * MAX_LEDGER_OPERATIONS)
-        body = {
-            "last_ledger": str(view.ledger.sequence),
-            "last_ledger_base_fee": str(floor),
-            "ledger_capacity_usage": f"{capacity:.2f}".rstrip("0").rstrip(".") or "0",
-            "fee_charged": _distribution(charged or [floor]),
-            "max_fee": _distribution(bids or [floor]),
-        }
-        return hal(dump(body))
+        return hal(self._statistics(view.ledger.sequence, max(BASE_FEE, self._context.node.fee_floor())))
 
-    def _fees(self, view: View) -> tuple[list[int], list[int], int]:
-        charged, bids, used = [], [], 0
-        newest = view.ledger.sequence
-        for sequence in range(max(1, newest - _STATISTICS_LEDGERS + 1), newest + 1):
-            for record in view.history.of_ledger(sequence):
+    def _fee_stats(self, newest: int, floor: int) -> bytes:
+        history = self._context.node.chain.history
+        ledgers = history.ledgers[max(0, newest - _STATISTICS_LEDGERS) : newest]
+        charged, bids = Counter[int](), Counter[int]()
+        used = 0
+        for ledger in ledgers:
+            if ledger.crowd:
+                charged[min(ledger.crowd_bid, ledger.base_fee)] += ledger.crowd
+                bids[ledger.crowd_bid] += ledger.crowd
+            used += ledger.set_operations + ledger.crowd
+            for record in history.of_ledger(ledger.sequence):
                 submission = self._context.submission(record)
-                used += submission.operation_count
-                charged.append(-(-record.fee_charged // submission.operation_count))
-                bids.append(-(-submission.fee // submission.operation_count))
-        return charged, bids, used
+                charged[record.fee_charged // submission.operation_count] += 1
+                bids[submission.fee // submission.operation_count] += 1
+        usage = used / sum(ledger.capacity for ledger in ledgers)
+        body = {
+            "last_ledger": str(newest),
+            "last_ledger_base_fee": str(floor),
+            "ledger_capacity_usage": f"{usage:.2f}".rstrip("0").rstrip(".") or "0",
+            "fee_charged": _distribution(charged or Counter({floor: 1})),
+            "max_fee": _distribution(bids or Counter({floor: 1})),
+        }
+        return dump(body)
 
 
-def _distribution(values: Sequence[int]) -> dict[str, str]:
+def _distribution(values: Counter[int]) -> dict[str, str]:
     """Extremes, mode and percentiles, all as strings."""
     ordered = sorted(values)
+    most = max(values.values())
     body = {
         "max": str(ordered[-1]),
         "min": str(ordered[0]),
-        "mode": str(max(ordered, key=ordered.count)),
+        "mode": str(next(value for value in ordered if values[value] == most)),
     }
+    reached = list(accumulate(values[value] for value in ordered))
     for percent in _PERCENTILES:
-        position = max(0, -(-len(ordered) * percent // 100) - 1)
-        body[f"p{percent}"] = str(ordered[position])
+        wanted = max(1, -(-reached[-1] * percent // 100))
+        body[f"p{percent}"] = str(ordered[bisect_left(reached, wanted)])
     return body

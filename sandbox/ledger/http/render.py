@@ -23,7 +23,6 @@ from sandbox.ledger.rules import (
     LINE_AUTH_FLAGS,
     LINE_AUTHORIZED,
     LINE_CLAWBACK,
-    MAX_LEDGER_OPERATIONS,
     PROTOCOL_VERSION,
     TOTAL_COINS,
 )
@@ -80,7 +79,7 @@ def render_ledger(ledger: LedgerRecord, base_url: str) -> Json:
         "fee_pool": amount_string(ledger.fee_pool),
         "base_fee_in_stroops": BASE_FEE,
         "base_reserve_in_stroops": BASE_RESERVE,
-        "max_tx_set_size": MAX_LEDGER_OPERATIONS,
+        "max_tx_set_size": ledger.capacity,
         "protocol_version": PROTOCOL_VERSION,
         "header_xdr": base64.b64encode(ledger.header()).decode(),
     }

@@ -98,45 +98,6 @@ async def test_ten_seconds_must_be_left(pair, left, status):
     assert await ledger.offer(envelope) == status
 
 
-async def test_full_ledger_takes_the_best_paying(drive):
-    """More than 1000 operations wait: the lowest bid is left out, and all pay the lowest price taken."""
-    async with drive(queue_rule="many") as ledger:
-        rich, poor = ledger.key("rich"), ledger.key("poor")
-        await ledger.fund(rich, poor)
-        start = await ledger.sequence(rich)
-        for number in range(1, 11):
-            operations = [pay(poor, "0.0000001")] * 100
-            envelope = await ledger.build(rich, *operations, sequence=start + number, fee=300)
-            assert await ledger.offer(envelope) == "PENDING"
-        cheap = await ledger.build(poor, pay(rich, "0.0000001"), fee=200)
-        assert await ledger.offer(cheap) == "PENDING"
-        number = await ledger.close()
-        records = (await ledger.get(f"/ledgers/{number}/transactions", limit=200))[1]["_embedded"]["records"]
-        assert [record["fee_charged"] for record in records] == ["30000"] * 10
-        number = await ledger.close()
-        assert (await ledger.get(f"/transactions/{cheap.hash_hex()}"))[1]["ledger"] == number
-
-
-async def test_waiting_for_four_ledgers_is_the_end(drive):
-    """What four full ledgers left behind is dropped and banned."""
-    async with drive(queue_rule="many") as ledger:
-        rich, poor = ledger.key("rich"), ledger.key("poor")
-        await ledger.fund(rich, poor)
-        cheap = await ledger.build(poor, pay(rich, "0.0000001"))
-        assert await ledger.offer(cheap) == "PENDING"
-        start = await ledger.sequence(rich)
-        for number in range(1, 41):
-            operations = [pay(poor, "0.0000001")] * 100
-            envelope = await ledger.build(rich, *operations, sequence=start + number, fee=300)
-            assert await ledger.offer(envelope) == "PENDING"
-        for _ in range(3):
-            await ledger.close()
-            assert await ledger.offer(cheap) == "DUPLICATE"
-        await ledger.close()
-        assert await ledger.offer(cheap) == "TRY_AGAIN_LATER"
-        assert (await ledger.get(f"/transactions/{cheap.hash_hex()}"))[0] == 404
-
-
 async def test_friendbot_is_not_held_up_by_the_one_per_source_rule(ledger):
     """Several accounts can be funded in one ledger although the root account pays for all of them."""
     owners = [ledger.key(f"friend {number}") for number in range(5)]
