@@ -10,7 +10,7 @@ from datetime import timedelta
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from activities.stellar.channel_gate import ChannelGate
+from activities.stellar.channel_gate import WAIT_SECONDS, ChannelGate
 from activities.stellar.handover import Handover
 from activities.stellar.horizon import Horizon, HorizonUnavailable
 from activities.stellar.inspect import Inspector
@@ -39,7 +39,8 @@ FIRST_LOOKS_SECONDS = 12.0
 class StellarActivities:
     """Holds what both activities share; `worker.py` builds one for the process.
 
-    `first_looks_seconds` is how long `submit` waits for the ledger before it leaves that to `settle`.
+    `first_looks_seconds` is how long `submit` waits for the ledger before it leaves that to `settle`,
+    `line_seconds` how long it waits for a channel account before Temporal tries again.
     """
 
     def __init__(
@@ -50,12 +51,13 @@ class StellarActivities:
         rules: SubmissionRules,
         *,
         first_looks_seconds: float = FIRST_LOOKS_SECONDS,
+        line_seconds: float = WAIT_SECONDS,
     ) -> None:
         watch = LedgerWatch(horizon, wallet.issuer)
         sender = Sender(database, horizon, wallet, rules)
         handover = Handover()
         self._watch = watch
-        gate = ChannelGate()
+        gate = ChannelGate(line_seconds)
         self._submitter = Submitter(database, horizon, wallet, rules, watch, sender, handover, gate)
         self._settler = Settler(database, horizon, watch, sender, handover, gate)
         self._first_looks_seconds = first_looks_seconds

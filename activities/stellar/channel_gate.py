@@ -19,7 +19,8 @@ LOOK_SECONDS = 1.0
 class ChannelGate:
     """A line in which only the first one tries to get a channel account, and hears when one is freed."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float = WAIT_SECONDS) -> None:
+        self._seconds = seconds
         self._head = asyncio.Lock()
         self._freed = asyncio.Event()
         self._waiting = 0
@@ -30,9 +31,9 @@ class ChannelGate:
         return self._waiting > 0
 
     @property
-    def full(self) -> bool:
-        """No more may wait here."""
-        return self._waiting >= MOST_WAITING
+    def patience(self) -> float:
+        """Seconds that one more may wait here; none when the line is full."""
+        return 0.0 if self._waiting >= MOST_WAITING else self._seconds
 
     def freed(self) -> None:
         """A channel account may be free again."""

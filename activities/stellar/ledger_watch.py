@@ -108,7 +108,7 @@ class LedgerWatch:
         self.highest = max(self.highest, height)
 
     async def newest(self, max_age: float) -> Ledger:
-        """The newest closed ledger: from the stream, else as Horizon showed it at most `max_age` seconds ago."""
+        """The newest closed ledger: by the stream, else as Horizon showed it within `max_age` seconds."""
         if self.live and self._newest is not None:
             return self._newest
         return self._note(await self._recent.get(max_age))

@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from temporalio import activity
 
 from activities.stellar import envelope, precheck
-from activities.stellar.channel_gate import WAIT_SECONDS, ChannelGate
+from activities.stellar.channel_gate import ChannelGate
 from activities.stellar.destination import choose_plan, judge_means
 from activities.stellar.handover import Handover, Sent
 from activities.stellar.horizon import AccountView, Horizon, Ledger, NoAccount
@@ -125,7 +125,7 @@ class Submitter:
         if not self._gate.waited_for:
             with suppress(NoChannelFree):
                 return await self._begin(request_id)
-        until = time.monotonic() + (0.0 if self._gate.full else WAIT_SECONDS)
+        until = time.monotonic() + self._gate.patience
         async with self._gate.turn():
             while True:
                 try:

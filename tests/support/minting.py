@@ -98,10 +98,12 @@ class Minting:
         database: Database | None = None,
         rules: SubmissionRules | None = None,
         first_looks: float = 0.0,
+        line: float = 0.0,
     ) -> StellarActivities:
         """A worker's activities, with nothing remembered from another worker.
 
         With `first_looks` seconds `submit` looks for the payment too; without, that is left to `settle`.
+        With `line` seconds it waits that long for a channel account.
         """
         return StellarActivities(
             database or self.database,
@@ -109,6 +111,7 @@ class Minting:
             self.ledger.wallet(),
             rules or self.ledger.rules(),
             first_looks_seconds=first_looks,
+            line_seconds=line,
         )
 
     def hurried(self) -> StellarActivities:

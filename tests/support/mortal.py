@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+from temporalio import activity
+
 from activities.stellar.horizon import Horizon
 from db.session import Database, Transaction
 
@@ -20,8 +22,12 @@ class Life:
         self.steps: list[str] = []
 
     def step(self, name: str) -> None:
-        """Take a step; raises Killed at the chosen one and at every later one."""
-        self.steps.append(name)
+        """Take a step; raises Killed at the chosen one and at every later one.
+
+        What the watcher does at its own pace is no step, but it dies with the worker.
+        """
+        if activity.in_activity():
+            self.steps.append(name)
         if len(self.steps) > self.dies_at:
             raise Killed(name)
 
