@@ -34,7 +34,8 @@ from starter.temporal import worker_polls
 LOOK_PATIENCE = timedelta(seconds=15)
 """So long `list` waits for balances before it shows what the database knows."""
 
-_POLL_SECONDS = 0.3
+_POLL_SECONDS = 0.2
+_WORKER_LOOKS = 15
 _QUERY_PATIENCE = timedelta(seconds=2)
 
 Report = TypeVar("Report", CreateReport, TopUpReport)
@@ -127,6 +128,11 @@ async def _follow(handle: WorkflowHandle[Any, Any], show: Show) -> None:
 
 
 async def _check_workers(client: Client) -> None:
+    """Raise Unavailable for a queue that nobody serves; a worker that is just starting is waited for."""
     for queue in (MAINTENANCE_QUEUE, STELLAR_QUEUE):
-        if not await worker_polls(client, queue):
+        for _ in range(_WORKER_LOOKS):
+            if await worker_polls(client, queue):
+                break
+            await asyncio.sleep(_POLL_SECONDS)
+        else:
             raise Unavailable(f"nobody serves the queue {queue}: run 'mintkeeper worker --queues {queue}'")

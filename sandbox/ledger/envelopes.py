@@ -40,6 +40,7 @@ class Submission(ABC):
     """What a plain transaction and a fee bump have in common for the queue."""
 
     hash: bytes
+    body: bytes
     raw: bytes
     signatures: tuple[Signature, ...]
     fee: int
@@ -85,8 +86,9 @@ class Transaction(Submission):
     """A plain transaction."""
 
     def __init__(self, tx: xdr.Transaction, signatures: tuple[Signature, ...], network_id: bytes) -> None:
-        body = tx.to_xdr_bytes()
-        self.hash = sha256(network_id + EnvelopeType.ENVELOPE_TYPE_TX.to_bytes(4, "big") + body).digest()
+        self.body = tx.to_xdr_bytes()
+        kind = EnvelopeType.ENVELOPE_TYPE_TX.to_bytes(4, "big")
+        self.hash = sha256(network_id + kind + self.body).digest()
         self.raw = b""
         self.signatures = signatures
         self.fee = tx.fee.uint32
@@ -121,7 +123,8 @@ class FeeBump(Submission):
         self, tx: xdr.FeeBumpTransaction, signatures: tuple[Signature, ...], network_id: bytes
     ) -> None:
         kind = EnvelopeType.ENVELOPE_TYPE_TX_FEE_BUMP.to_bytes(4, "big")
-        self.hash = sha256(network_id + kind + tx.to_xdr_bytes()).digest()
+        self.body = tx.to_xdr_bytes()
+        self.hash = sha256(network_id + kind + self.body).digest()
         self.raw = b""
         self.signatures = signatures
         self.fee = tx.fee.int64
@@ -162,7 +165,7 @@ def decode(text: str, network: bytes) -> Transaction | FeeBump:
         raise MalformedEnvelopeError(str(error)) from error
     if envelope.fee_bump is not None:
         bump = FeeBump(envelope.fee_bump.tx, _signatures(envelope.fee_bump.signatures), network)
-        bump.raw = raw
+        bump.raw = _checked(raw, bump.body)
         return bump
     if envelope.v0 is not None:
         envelope = _from_v0(envelope.v0)
@@ -170,8 +173,15 @@ def decode(text: str, network: bytes) -> Transaction | FeeBump:
     if envelope.v1 is None:
         raise MalformedEnvelopeError("not a transaction envelope")
     transaction = Transaction(envelope.v1.tx, _signatures(envelope.v1.signatures), network)
-    transaction.raw = raw
+    transaction.raw = _checked(raw, transaction.body)
     return transaction
+
+
+def _checked(raw: bytes, body: bytes) -> bytes:
+    """The envelope if its content is written in the one way there is, padded with zeros."""
+    if raw[4 : 4 + len(body)] != body:
+        raise MalformedEnvelopeError("padding must be zero")
+    return raw
 
 
 def _signatures(decorated: list[xdr.DecoratedSignature]) -> tuple[Signature, ...]:

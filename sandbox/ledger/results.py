@@ -33,6 +33,7 @@ _NAME_PREFIXES: Final = {
     "RevokeSponsorshipResultCode": "REVOKE_SPONSORSHIP_",
     "SetOptionsResultCode": "SET_OPTIONS_",
     "SetTrustLineFlagsResultCode": "SET_TRUST_LINE_FLAGS_",
+    "_Unapplied": "",
 }
 # The names of Horizon that do not follow from the name of the code.
 _IRREGULAR: Final = {
@@ -47,10 +48,24 @@ _IRREGULAR: Final = {
     "SET_TRUST_LINE_FLAGS_NO_TRUST_LINE": "op_no_trust",
     "ALLOW_TRUST_NO_TRUST_LINE": "op_no_trust",
     "CLAWBACK_NOT_CLAWBACK_ENABLED": "op_not_clawback_enabled",
+    "CLAWBACK_CLAIMABLE_BALANCE_NOT_ISSUER": "op_no_issuer",
     "txNO_ACCOUNT": "tx_no_source_account",
     "txBAD_MIN_SEQ_AGE_OR_GAP": "tx_bad_minseq_age_or_gap",
 }
-_SUCCESS_PAYLOAD: Final = {Op.ACCOUNT_MERGE: bytes(8), Op.CREATE_CLAIMABLE_BALANCE: bytes(36)}
+_OFFER_SUCCESS: Final = bytes(4 + 4 + 76)
+_PATH_SUCCESS: Final = bytes(4 + 48)
+# What a success carries: of every kind that may stand beside one that was refused.
+_SUCCESS_PAYLOAD: Final = {
+    Op.ACCOUNT_MERGE: bytes(8),
+    Op.CREATE_CLAIMABLE_BALANCE: bytes(36),
+    Op.INFLATION: bytes(4),
+    Op.INVOKE_HOST_FUNCTION: bytes(32),
+    Op.MANAGE_SELL_OFFER: _OFFER_SUCCESS,
+    Op.MANAGE_BUY_OFFER: _OFFER_SUCCESS,
+    Op.CREATE_PASSIVE_SELL_OFFER: _OFFER_SUCCESS,
+    Op.PATH_PAYMENT_STRICT_RECEIVE: _PATH_SUCCESS,
+    Op.PATH_PAYMENT_STRICT_SEND: _PATH_SUCCESS,
+}
 
 
 @dataclass(frozen=True, slots=True)

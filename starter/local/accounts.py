@@ -1,10 +1,12 @@
-"""The demo accounts on the ledger: seeds in files, funded by friendbot, a trusting destination."""
+"""The demo accounts on the ledger: seeds in files, funded by friendbot, a trusting destination.
+
+Friendbot also fills the funding account, which then makes the channel accounts of the phrase kept here.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
@@ -32,10 +34,17 @@ def keep_seed(file: Path) -> Keypair:
     return Keypair.from_secret(file.read_text().strip())
 
 
-async def prepare_accounts(data: DataDir, channels: Sequence[str], horizon: str, passphrase: str) -> None:
+def keep_phrase(file: Path) -> None:
+    """Let there be a mnemonic phrase in `file`; a new one the first time."""
+    if not file.exists():
+        write_private(file, Keypair.generate_mnemonic_phrase(strength=256) + "\n")
+
+
+async def prepare_accounts(data: DataDir, horizon: str, passphrase: str) -> None:
     """Fund what does not exist yet and let the destination trust the asset; raises Unavailable."""
+    keep_phrase(data.channel_phrase)
     issuer, destination = keep_seed(data.seed("issuer")), keep_seed(data.seed("destination"))
-    wanted = [issuer, destination, *(keep_seed(data.seed(channel)) for channel in channels)]
+    wanted = [issuer, destination, keep_seed(data.seed("funding"))]
     try:
         async with ServerAsync(horizon, AiohttpClient()) as server:
             missing = [pair.public_key for pair in wanted if not await _exists(server, pair.public_key)]

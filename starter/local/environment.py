@@ -13,11 +13,6 @@ from starter.local.readiness import NAMESPACE
 SANDBOX_PASSPHRASE = "Standalone Network ; February 2017"  # noqa: S105 - the name of a network, no secret
 
 
-def channel_accounts(count: int) -> list[str]:
-    """Names of the channel accounts, under which their seeds are kept."""
-    return [f"channel-{number}" for number in range(1, count + 1)]
-
-
 @dataclass(frozen=True)
 class Addresses:
     """Every address of a running stack."""
@@ -44,16 +39,16 @@ class Addresses:
         )
 
 
-def local_settings(data: DataDir, addresses: Addresses, sla_scale: int, channels: int) -> Settings:
+def local_settings(data: DataDir, addresses: Addresses, sla_scale: int) -> Settings:
     """The user's settings with everything that the local stack provides itself put in their place."""
-    signers = [f"file:{data.seed(account)}" for account in channel_accounts(channels)]
     return Settings().model_copy(
         update={
             "database_url": addresses.database_url,
             "horizon_url": addresses.horizon_url,
             "network_passphrase": addresses.network_passphrase,
             "issuer_signer": f"file:{data.seed('issuer')}",
-            "channel_signer": ",".join(signers),
+            "channel_signer": f"file:{data.channel_phrase}",
+            "funding_signer": f"file:{data.seed('funding')}",
             "authority_key": f"file:{data.key('authority')}",
             "slack_bot_token": "local-slack-token",
             "slack_base_url": f"{addresses.providers_url}/slack/api/",

@@ -22,6 +22,7 @@ class DataDir:
         self.stack_file = self.root / "stack.json"
         self.ports_file = self.root / "ports.json"
         self.lock_file = self.root / "up.lock"
+        self.channel_phrase = self.keys / "channels.phrase"
 
     def create(self) -> None:
         """Make what is missing; nobody else may look into it."""

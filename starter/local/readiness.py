@@ -16,11 +16,16 @@ from temporalio.api.workflowservice.v1 import (
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from domain.steps import MINT_QUEUE
+from domain.steps import MAINTENANCE_QUEUE, MINT_QUEUE, STELLAR_QUEUE
 from starter.local.process import Ready
 
 NAMESPACE = "default"
 _PATIENCE = timedelta(seconds=2)
+_QUEUES = (
+    (MINT_QUEUE, TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW),
+    (MAINTENANCE_QUEUE, TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW),
+    (STELLAR_QUEUE, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY),
+)
 
 
 def http_ready(url: str) -> Ready:
@@ -53,24 +58,25 @@ def temporal_ready(address: str) -> Ready:
 
 
 def worker_ready(address: str) -> Ready:
-    """Ready when Temporal has seen this very process poll for workflow tasks."""
+    """Ready when Temporal has seen this very process poll every queue that it has for it."""
 
     async def ready(pid: int) -> bool:
         client = await Client.connect(address, lazy=True)
         try:
-            queue = await client.workflow_service.describe_task_queue(
-                DescribeTaskQueueRequest(
-                    namespace=NAMESPACE,
-                    task_queue=TaskQueue(name=MINT_QUEUE),
-                    task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
-                ),
-                timeout=_PATIENCE,
-            )
+            polled = [await _polls(client, pid, queue, kind) for queue, kind in _QUEUES]
         except RPCError:
             return False
-        return any(poller.identity.startswith(f"{pid}@") for poller in queue.pollers)
+        return all(polled)
 
     return ready
+
+
+async def _polls(client: Client, pid: int, queue: str, kind: TaskQueueType.ValueType) -> bool:
+    described = await client.workflow_service.describe_task_queue(
+        DescribeTaskQueueRequest(namespace=NAMESPACE, task_queue=TaskQueue(name=queue), task_queue_type=kind),
+        timeout=_PATIENCE,
+    )
+    return any(poller.identity.startswith(f"{pid}@") for poller in described.pollers)
 
 
 async def set_retention(address: str, days: int) -> None:

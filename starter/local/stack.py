@@ -13,6 +13,7 @@ from db.migrate import upgrade
 from settings import Settings
 from starter import schedules
 from starter.local import programs
+from starter.local.channels import prepare_channels
 from starter.local.environment import SANDBOX_PASSPHRASE, Addresses, local_settings, part_environment
 from starter.local.layout import DataDir
 from starter.local.leftovers import end_leftovers, only_stack
@@ -41,7 +42,7 @@ class StackOptions:
     ledger_interval: float = 1.0
     """Seconds between the sandbox's ledgers; 0: one closes as soon as something waits."""
     channels: int = 3
-    """Channel accounts: so many requests submit in parallel."""
+    """At least so many channel accounts: so many requests submit in parallel."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class _Launch:
         _, demo = await _together(self._prepare_temporal(addresses, settings), self._prepare_data(addresses))
         self._tell("starting the worker and the web server")
         await _together(
-            self._supervisor.start(programs.worker_part(self._data, env, addresses)),
+            self._start_working(env, addresses),
             self._supervisor.start(programs.web_part(self._data, env, addresses)),
         )
         self._running = RunningStack(addresses, demo, settings.sla_scale, self._supervisor)
@@ -129,7 +130,7 @@ class _Launch:
         )
 
     def _settings(self, addresses: Addresses) -> Settings:
-        settings = local_settings(self._data, addresses, self._options.sla_scale, self._options.channels)
+        settings = local_settings(self._data, addresses, self._options.sla_scale)
         if self._options.submission_window_seconds is None:
             return settings
         return settings.model_copy(
@@ -142,7 +143,11 @@ class _Launch:
 
     async def _prepare_data(self, addresses: Addresses) -> DemoWorld:
         await asyncio.to_thread(upgrade, addresses.database_url)
-        return await prepare_world(self._data, addresses, self._options.channels)
+        return await prepare_world(self._data, addresses)
+
+    async def _start_working(self, env: dict[str, str], addresses: Addresses) -> None:
+        await self._supervisor.start(programs.worker_part(self._data, env, addresses))
+        await prepare_channels(addresses, self._options.channels)
 
     def _record(self) -> None:
         """Write `stack.json`, now and whenever a part was started again."""

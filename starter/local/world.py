@@ -11,20 +11,18 @@ from db.seed import TENANT, seed_demo_tenant
 from db.session import Database
 from starter.keys import load_key, new_key
 from starter.local.accounts import ASSET_CODE, keep_seed, prepare_accounts
-from starter.local.environment import Addresses, channel_accounts
+from starter.local.environment import Addresses
 from starter.local.layout import PEOPLE, DataDir
 from starter.local.stack_file import DemoWorld
 
 
-async def prepare_world(data: DataDir, addresses: Addresses, channels: int) -> DemoWorld:
+async def prepare_world(data: DataDir, addresses: Addresses) -> DemoWorld:
     """Bring ledger and database to where the demo tenant can mint; changes nothing that is there already."""
     keys = {name: keep_key(data, name) for name in PEOPLE}
     keep_key(data, "authority")
     issuer, destination = keep_seed(data.seed("issuer")), keep_seed(data.seed("destination"))
     asset = f"{ASSET_CODE}:{issuer.public_key}"
-    await prepare_accounts(
-        data, channel_accounts(channels), addresses.horizon_url, addresses.network_passphrase
-    )
+    await prepare_accounts(data, addresses.horizon_url, addresses.network_passphrase)
     public_keys = {name: key.public_key().public_bytes_raw() for name, key in keys.items()}
     await _seed_tenant(addresses.database_url, public_keys, asset)
     return DemoWorld(tenant=TENANT, issuer=issuer.public_key, asset=asset, destination=destination.public_key)

@@ -56,7 +56,7 @@ def test_keys_and_seeds_are_private(up):
     """Each person of the demo has a key; keys and seeds are readable by their owner only."""
     names = {path.name for path in (up.data_dir / "keys").iterdir()}
     people = {f"{name}.pem" for name in ("alice", "bob", "carol", "dave", "rita", "adam", "authority")}
-    assert names >= people | {"issuer.seed", "destination.seed", "channel-1.seed"}
+    assert names >= people | {"issuer.seed", "destination.seed", "funding.seed", "channels.phrase"}
     modes = {stat.S_IMODE(path.stat().st_mode) for path in (up.data_dir / "keys").iterdir()}
     assert modes == {0o600}
 

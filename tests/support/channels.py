@@ -7,8 +7,10 @@ from typing import Any, TypeVar
 
 from sqlalchemy import text
 from stellar_sdk import Keypair
+from temporalio.client import Client
 from temporalio.testing import ActivityEnvironment
 
+from activities.stellar.activities import StellarActivities
 from activities.stellar.channel_accounts import ChannelAccountActivities
 from activities.stellar.horizon import Horizon
 from activities.stellar.rules import SubmissionRules
@@ -26,6 +28,7 @@ from domain.channel_accounts import (
 from tests.support.ledger import MintLedger, mint_ledger
 from tests.support.mortal import Killed
 from tests.support.postgres import Seeded
+from worker import maintenance_worker, stellar_worker
 
 Answer = TypeVar("Answer")
 
@@ -155,3 +158,14 @@ async def family_on(seeded: Seeded, *, funded: bool = True, **options: Any) -> A
             yield family
         finally:
             await horizon.close()
+
+
+@asynccontextmanager
+async def crew_of(family: Family, client: Client) -> AsyncIterator[None]:
+    """The workers of the queues `maintenance` and `stellar`, as worker.py builds them."""
+    stellar = StellarActivities(family.database, family.horizon, family.wallet(), family.ledger.rules())
+    async with (
+        maintenance_worker(client, family.database),
+        stellar_worker(client, stellar, family.activities()),
+    ):
+        yield

@@ -275,7 +275,7 @@ async def test_claimable_balance_can_be_clawed_back(pair):
     after = await make()
     refused = ["tx_failed", "op_not_clawback_enabled"]
     assert await ledger.run(issuer, ClawbackClaimableBalance(before)) == refused
-    assert await ledger.run(holder, ClawbackClaimableBalance(after)) == ["tx_failed", "op_not_issuer"]
+    assert await ledger.run(holder, ClawbackClaimableBalance(after)) == ["tx_failed", "op_no_issuer"]
     assert await ledger.run(issuer, ClawbackClaimableBalance(after)) == OK
     assert (await ledger.get(f"/claimable_balances/{after}"))[0] == 404
 
