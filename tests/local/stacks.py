@@ -23,7 +23,7 @@ def environment() -> dict:
 
 def mintkeeper(*arguments: str, data_dir: Path, code: int = 0) -> dict:
     """Run a command with `--json`; answers its document."""
-    command = [*CLI, arguments[0], "--data-dir", str(data_dir), "--json", *arguments[1:]]
+    command = [*CLI, *arguments, "--data-dir", str(data_dir), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, env=environment())
     assert done.returncode == code, (done.stdout, done.stderr)
     assert "Traceback" not in done.stderr

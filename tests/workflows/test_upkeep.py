@@ -7,6 +7,7 @@ import pytest
 from temporalio.client import Client
 from temporalio.service import RPCError
 
+from domain.approvals import Verdict
 from domain.mint_request import MintStatus
 from domain.steps import MAINTENANCE_QUEUE
 from domain.upkeep import AuditReport
@@ -116,3 +117,30 @@ async def test_schedules_are_applied_twice_without_doubling_and_keep_a_pause(tem
     await client.get_schedule_handle("audit-pending").delete()
     with pytest.raises(RPCError):
         await schedules.lines(client)
+
+
+async def test_the_audit_takes_leaked_channel_accounts_back(desk):
+    """One left by a rejected request is free again; one that a PENDING request holds is only reported."""
+    async with desk.worker():
+        rejected, pending = await desk.submit(), await desk.submit()
+        await desk.decide(rejected, "alice", Verdict.REJECT)
+        await desk.until_status(pending, MintStatus.PENDING)
+        for account, ticket in (("GLEAKED", rejected), ("GODD", pending)):
+            await _reserve_by_hand(desk, account, ticket)
+        report = await run_audit(desk)
+        again = await run_audit(desk)
+    assert (report.returned_channels, report.suspect_channels) == (("GLEAKED",), ("GODD",))
+    assert (again.returned_channels, again.suspect_channels) == ((), ("GODD",))
+    assert "channel.returned" in await desk.kinds(rejected)
+    assert (await desk.kinds(pending)).count("audit.channel") == 1
+
+
+async def _reserve_by_hand(desk, account, ticket):
+    """A reservation that no code of ours makes."""
+    from sqlalchemy import text
+
+    async with desk.seeded.database.transaction() as tx:
+        await tx.execute(
+            text("INSERT INTO stellar_channels (account, state, request_id) VALUES (:a, 'RESERVED', :id)"),
+            {"a": account, "id": ticket.id},
+        )
