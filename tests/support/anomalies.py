@@ -3,8 +3,11 @@
 from stellar_sdk import Asset, HashMemo, Keypair, Payment, TransactionBuilder
 from stellar_sdk.operation import Operation
 
-from domain.mint_request import MintRequest
+from domain.mint_request import MintRequest, MintStatus
+from domain.steps import Inspection
 from settings import TESTNET_PASSPHRASE
+from starter.ledger import inspect_ledger
+from tests.support.desk import PATIENCE, Desk, Ticket
 from tests.support.ledger import MintLedger
 from tests.support.minting import Minting
 
@@ -60,3 +63,23 @@ async def an_anomaly(
     signers = [channel, ledger.issuer] if issues else [channel]
     used = await send(ledger, *signers, operations=chosen, digest=request.digest() if digest else "")
     return used, await concluded(minting, request)
+
+
+async def desk_loses_a_sequence(desk: Desk) -> Ticket:
+    """A request in ANOMALY, brought there by its own workflow; its workers run, with a short window."""
+    await desk.ledger.fault("timeout_never_land", count=1000)
+    ticket = await desk.submit()
+    await desk.decide(ticket, "alice")
+    record = await desk.until_status(ticket, MintStatus.SUBMITTING)
+    await desk.ledger.clear_faults()
+    channel = next(pair for pair in desk.ledger.channels if pair.public_key == record.submission.channel)
+    await desk.ledger.pay(channel, desk.ledger.holder, "1")
+    await desk.ledger.fault("timeout_never_land", count=1000)
+    await desk.until_status(ticket, MintStatus.ANOMALY)
+    await desk.ledger.clear_faults()
+    return ticket
+
+
+async def look(desk: Desk, ticket: Ticket) -> Inspection:
+    """An inspection by its workflow, as the CLI starts one."""
+    return await inspect_ledger(desk.client, ticket.id, PATIENCE)

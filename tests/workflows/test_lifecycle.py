@@ -2,6 +2,7 @@
 
 from domain.approvals import Verdict
 from domain.mint_request import MintStatus
+from tests.support.anomalies import desk_loses_a_sequence, look
 
 MAX_EVENTS = 40
 MAX_BYTES = 24 * 1024
@@ -156,19 +157,13 @@ async def test_an_anomaly_waits_for_a_signed_resolution(minting_desk):
     """Somebody else used the channel's sequence: frozen, and only an admin's signature ends it."""
     desk = minting_desk
     desk.window_seconds = 5
-    await desk.ledger.fault("timeout_never_land", count=1000)
     async with desk.worker():
-        ticket = await desk.submit()
-        await desk.decide(ticket, "alice")
-        record = await desk.until_status(ticket, MintStatus.SUBMITTING)
-        await ticket.handle.signal("resolve", desk.sign(ticket, "adam", Verdict.FAILED))
-        assert await desk.until_refused(ticket) == ["not_open"]
-        await _use_the_sequence(desk.ledger, record.submission.channel)
-        await desk.until_status(ticket, MintStatus.ANOMALY)
+        ticket = await desk_loses_a_sequence(desk)
         refused = await desk.decide(ticket, "alice", Verdict.FAILED)
         assert (refused.accepted, refused.reason) == (False, "not_entitled")
-        accepted = await desk.decide(ticket, "adam", Verdict.FAILED, reason="the key was used by hand")
-        assert accepted.accepted
+        seen = (await look(desk, ticket)).evidence
+        word = {"reason": "the key was used by hand", "evidence": seen}
+        assert (await desk.decide(ticket, "adam", Verdict.FAILED, **word)).accepted
         result = await ticket.handle.result()
     assert (result.status, result.reason) == (MintStatus.FAILED, "the key was used by hand")
     assert await desk.ledger.payments() == []
@@ -190,11 +185,3 @@ async def test_what_the_ledger_never_took_is_proved_and_not_assumed(minting_desk
     assert proof.account_sequence < proof.transaction_sequence
     assert proof.account_ledger >= proof.ledger
     assert await desk.ledger.payments() == []
-
-
-async def _use_the_sequence(ledger, account_id):
-    """Send another transaction from the channel account, as a stolen or misused key would."""
-    await ledger.clear_faults()
-    channel = next(pair for pair in ledger.channels if pair.public_key == account_id)
-    await ledger.pay(channel, ledger.holder, "1")
-    await ledger.fault("timeout_never_land", count=1000)
