@@ -1,0 +1,61 @@
+"""A worker may die at any step between approval, ticket and mint, or two may work at once: one payment."""
+
+import asyncio
+
+from domain.submission import Outcome
+from domain.tickets import TicketOutcome
+from tests.stellar.test_death import die_everywhere
+from tests.support.mortal import Life
+
+
+class Foreground(Life):
+    """Counts only what the activity itself does: what follows the ledger beside it keeps no order."""
+
+    def step(self, name):
+        if not self.over and name.endswith(("follow_ledgers", "transactions_of")):
+            return
+        super().step(name)
+
+
+async def entries(ledger) -> dict[str, str]:
+    """The data entries of the issuer."""
+    return (await ledger.server.accounts().account_id(ledger.issuer.public_key).call())["data"]
+
+
+async def test_death_at_every_step_between_ticket_and_mint(minting, ledger):
+    """Wherever it dies, the next worker finds the ticket as it stands: each lands once, none stays."""
+    await minting.allow(one_shot_ticket=True)
+    deaths, outcomes = await die_everywhere(minting, life_of=Foreground)
+    assert outcomes == {Outcome.CONFIRMED}
+    # how often a worker looks before a ledger closes differs from run to run
+    assert {"before send", "after send", "after transaction"} <= set(deaths)
+    assert deaths.count("before commit") >= 3
+    assert await entries(ledger) == {}
+
+
+async def test_two_workers_at_once_place_one_ticket(minting, ledger):
+    """Both may sign one, but only the ticket stored first is ever sent, and so is the mint."""
+    await minting.allow(one_shot_ticket=True)
+    for number in range(2):
+        request = await minting.approved(f"both-{number}")
+        windows = (3600, 3000)
+        workers = [minting.activities(rules=ledger.rules(window_seconds=each)) for each in windows]
+        results = await asyncio.gather(*(minting.mint(request, worker) for worker in workers))
+        assert results[0] == results[1]
+        assert results[0].outcome is Outcome.CONFIRMED
+    await ledger.close(3)
+    assert len(await ledger.payments()) == 2
+    assert await entries(ledger) == {}
+
+
+async def test_two_workers_prove_the_same_lost_ticket(minting, ledger):
+    """The first conclusion stands; the other worker finds the request failed by it."""
+    await minting.allow(one_shot_ticket=True)
+    await ledger.fault("timeout_never_land", count=10_000)
+    request = await minting.approved()
+    workers = [minting.hurried() for _ in range(2)]
+    results = await asyncio.gather(*(minting.mint(request, worker) for worker in workers))
+    record = await minting.record(request)
+    assert results[0] == results[1] == record.result
+    assert record.ticket.outcome is TicketOutcome.NEVER_LANDED
+    assert await ledger.payments() == []
