@@ -13,6 +13,7 @@ from activities.stellar import proof, verdict
 from activities.stellar.answers import Answer, Meaning
 from activities.stellar.channel_gate import ChannelGate
 from activities.stellar.handover import Handover, Sent
+from activities.stellar.history import History
 from activities.stellar.horizon import Horizon, Ledger
 from activities.stellar.ledger_watch import LedgerWatch
 from activities.stellar.pulse import Pulse
@@ -34,9 +35,9 @@ LEDGERS_BEFORE_RESEND = {
 }
 """How many ledgers may close without the envelope before it is sent again; REFUSED is never sent again."""
 
-ANOMALY_LEDGERS = 3
-"""So many more ledgers must close before a used sequence without the hash counts: one of Horizon's
-sources may only lag behind."""
+ANOMALY_LEDGERS = 64
+"""So many more ledgers must close before a used sequence counts although no history tells who used it:
+one of Horizon's sources may only lag behind."""
 
 LOOK_LEDGERS = 4
 """After so many ledgers without a word from the watcher this submission is looked up by itself."""
@@ -210,17 +211,25 @@ class Settler:
         course.hurried = finding is None
         if finding is None:
             return None
-        if self._may_only_lag(course, finding, late):
-            return None
-        return verdict.judge_proof(course.submission, finding)
+        if finding.kind != "never_landed":
+            finding = await self._who_used_it(course, finding, late)
+        return None if finding is None else verdict.judge_proof(course.submission, finding)
 
-    @staticmethod
-    def _may_only_lag(course: _Course, finding: Proof, late: Ledger) -> bool:
-        if finding.kind == "never_landed":
-            return False
+    async def _who_used_it(self, course: _Course, finding: Proof, late: Ledger) -> Proof | None:
+        """The proof with the transaction that used the sequence; None while our own may only not be shown.
+
+        The account and the look-ups may come from different nodes, of which one lags far behind.
+        """
         if course.used_up_since is None:
             course.used_up_since = late.sequence
-        return late.sequence < course.used_up_since + ANOMALY_LEDGERS
+        history = History(self._horizon.url, course.record.request, course.submission)
+        use, _ = await history.sequence_use()
+        if use is not None and use.by.hash not in course.submission.hashes():
+            note = f"{use.how.replace('_', ' ')} by transaction {use.by.hash} in ledger {use.by.ledger}"
+            return finding.model_copy(update={"note": note})
+        if use is not None or late.sequence < course.used_up_since + ANOMALY_LEDGERS:
+            return None
+        return finding
 
     async def _conclude(self, course: _Course, result: SubmissionResult) -> SubmissionResult:
         try:

@@ -20,7 +20,7 @@ from activities.stellar.answers import Answer, Meaning
 from activities.stellar.horizon import AccountView, Horizon, Ledger
 from activities.stellar.ledger_watch import LedgerWatch
 from activities.stellar.rules import SubmissionRules
-from activities.stellar.settle import ANOMALY_LEDGERS, LEDGERS_BEFORE_RESEND, LONGEST_BLIND, WorkerStopping
+from activities.stellar.settle import LEDGERS_BEFORE_RESEND, LONGEST_BLIND, WorkerStopping
 from activities.stellar.signers import Wallet
 from db import reads
 from db.session import Database
@@ -32,6 +32,10 @@ from domain.tickets import Ticket, TicketOutcome
 
 PATIENCE_SECONDS = 60.0
 """So long one attempt follows a ticket: less than an attempt of the activity may take."""
+
+LOST_LEDGERS = 3
+"""So many more ledgers must close before a used sequence without the hash counts: one of Horizon's sources
+may only lag. To take a ticket for lost that landed does no harm: then no mint is signed."""
 
 _SEQUENCE_ONCE = "tickets_sequence_used_once"
 
@@ -164,7 +168,7 @@ class TicketOffice:
         if finding.kind != "never_landed":
             # one of Horizon's sources may only lag behind
             wait.used_up_since = wait.used_up_since or newest.sequence
-            if newest.sequence < wait.used_up_since + ANOMALY_LEDGERS:
+            if newest.sequence < wait.used_up_since + LOST_LEDGERS:
                 return None
         return ticket.judge_proof(stored, finding)
 

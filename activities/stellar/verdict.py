@@ -58,9 +58,10 @@ def judge_proof(submission: Submission, proof: Proof) -> SubmissionResult:
         )
     else:
         outcome = Outcome.ANOMALY
+        how = proof.note or "no history tells by which"
         reason = (
             f"sequence {submission.sequence} of channel account {submission.channel} is used up, but not by "
-            "this transaction: find out who else uses that account"
+            f"this transaction ({how}): find out who else uses that account"
         )
     return SubmissionResult(outcome=outcome, reason=reason, proof=proof, ledger=proof.ledger)
 
