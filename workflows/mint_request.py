@@ -226,7 +226,8 @@ class MintRequestWorkflow:
             status=self._standing.status,
             reason=self._standing.reason,
             hash=self._submission.hash if self._submission else self._standing.hash,
-            ledger=self._result.ledger if self._result else self._standing.ledger,
+            # what an operator has signed for comes after what `settle` found
+            ledger=self._standing.ledger or (self._result.ledger if self._result else None),
         )
 
     # ---- messages

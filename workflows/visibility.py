@@ -53,7 +53,8 @@ def current_details(
         )
         lines.append(f"* can't land after ledger time {submission.max_time} (unix seconds)")
     if standing.status is MintStatus.ANOMALY:
-        lines.append("* awaited: an admin, `mintkeeper resolve` with a reason; the channel is frozen")
+        look = f"`mintkeeper ledger inspect {order.request.id}`"
+        lines.append(f"* awaited: an admin; the channel is frozen. See what happened: {look}")
     if standing.reason:
         lines.append(f"* {standing.reason}")
     return "\n".join(lines)

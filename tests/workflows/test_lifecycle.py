@@ -166,6 +166,7 @@ async def test_an_anomaly_waits_for_a_signed_resolution(minting_desk):
         assert (await desk.decide(ticket, "adam", Verdict.FAILED, **word)).accepted
         result = await ticket.handle.result()
     assert (result.status, result.reason) == (MintStatus.FAILED, "the key was used by hand")
+    assert result.ledger == seen.newest.sequence
     assert await desk.ledger.payments() == []
 
 
