@@ -15,6 +15,7 @@ from activities.stellar.handover import Handover
 from activities.stellar.horizon import Horizon, HorizonUnavailable
 from activities.stellar.inspect import Inspector
 from activities.stellar.ledger_watch import LedgerWatch
+from activities.stellar.prices import FeePrices
 from activities.stellar.pulse import beating
 from activities.stellar.rules import SubmissionRules
 from activities.stellar.sender import Sender
@@ -54,11 +55,12 @@ class StellarActivities:
         line_seconds: float = WAIT_SECONDS,
     ) -> None:
         watch = LedgerWatch(horizon, wallet.issuer)
-        sender = Sender(database, horizon, wallet, rules)
+        prices = FeePrices(horizon, rules)
+        sender = Sender(database, horizon, wallet, rules, prices)
         handover = Handover()
         self._watch = watch
         gate = ChannelGate(line_seconds)
-        self._submitter = Submitter(database, horizon, wallet, rules, watch, sender, handover, gate)
+        self._submitter = Submitter(database, horizon, wallet, rules, watch, prices, sender, handover, gate)
         self._settler = Settler(database, horizon, watch, sender, handover, gate)
         self._first_looks_seconds = first_looks_seconds
         self.inspector = Inspector(database, horizon)

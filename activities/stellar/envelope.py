@@ -108,22 +108,26 @@ def max_time_for(request: MintRequest, newest_close_time: int, window_seconds: i
     return bound if deadline is None else min(bound, int(deadline.timestamp()))
 
 
-def next_bump_fee(submission: Submission, wanted_fee: int | None, max_fee: int) -> int | None:
+def standing_bid(submission: Submission) -> tuple[int, int]:
+    """What the newest envelope bids for an operation, in native stroops, and as how many it counts."""
+    first_bid, operations = _bid(submission)
+    if submission.fee_bumps:
+        return submission.fee_bumps[-1].fee // (operations + 1), operations + 1
+    return first_bid // operations, operations
+
+
+def next_bump_fee(submission: Submission, wanted: int | None, max_fee: int) -> int | None:
     """The whole fee, in native stroops, of the next fee bump; None if the cap allows none that would help.
 
-    `wanted_fee` is what the node said would do for the envelope that it refused.
+    `wanted` is the least that would do for an operation, as far as that is known.
     """
-    first_bid, operations = _bid(submission)
-    bumped = operations + 1
-    if submission.fee_bumps:
-        sent, bid = bumped, submission.fee_bumps[-1].fee // bumped
-    else:
-        sent, bid = operations, first_bid // operations
-    wanted = bid + 1 if wanted_fee is None else max(-(-wanted_fee // sent), bid + 1)
-    ceiling = max_fee // bumped
-    if wanted > ceiling:
+    bid, _ = standing_bid(submission)
+    _, operations = _bid(submission)
+    needed = max(wanted or 0, bid + 1)
+    ceiling = max_fee // (operations + 1)
+    if needed > ceiling:
         return None
-    return min(max(wanted, bid * REPLACE_FACTOR), ceiling) * bumped
+    return min(max(needed, bid * REPLACE_FACTOR), ceiling) * (operations + 1)
 
 
 def bump(submission: Submission, wallet: Wallet, *, fee: int, network_passphrase: str) -> FeeBump:

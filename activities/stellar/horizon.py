@@ -147,6 +147,15 @@ class Horizon:
         with _understood("/transactions"):
             return _landed(body)
 
+    async def fee_paid(self) -> int:
+        """What 95 of 100 transactions of the last ledgers paid at most, in native stroops an operation.
+
+        Raises HorizonUnavailable.
+        """
+        _, body = await self._read("/fee_stats")
+        with _understood("/fee_stats"):
+            return int(body["fee_charged"]["p95"])
+
     async def send(self, envelope_xdr: str) -> Answer:
         """Hand in an envelope, once. Whatever goes wrong is an answer too: it may have been taken."""
         try:

@@ -188,7 +188,7 @@ class Settler:
         return await proof.find(self._horizon, course.submission)
 
     async def _send(self, course: _Course, newest: Ledger) -> None:
-        course.submission, course.answer = await self._sender.offer(course.submission)
+        course.submission, course.answer = await self._sender.offer_again(course.submission)
         course.sent_at_ledger = newest.sequence
         course.quiet_until = time.monotonic() + (course.answer.retry_after or 0.0)
         if course.answer.meaning is Meaning.UNFUNDED:

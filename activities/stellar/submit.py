@@ -18,6 +18,8 @@ from activities.stellar.destination import choose_plan, judge_means
 from activities.stellar.handover import Handover, Sent
 from activities.stellar.horizon import AccountView, Horizon, Ledger, NoAccount
 from activities.stellar.ledger_watch import LedgerWatch, Recent
+from activities.stellar.operations import mint_operations
+from activities.stellar.prices import FeePrices
 from activities.stellar.rules import SubmissionRules
 from activities.stellar.sender import Sender
 from activities.stellar.signers import Wallet
@@ -83,6 +85,7 @@ class Submitter:
         wallet: Wallet,
         rules: SubmissionRules,
         watch: LedgerWatch,
+        prices: FeePrices,
         sender: Sender,
         handover: Handover,
         gate: ChannelGate,
@@ -92,6 +95,7 @@ class Submitter:
         self._wallet = wallet
         self._rules = rules
         self._watch = watch
+        self._prices = prices
         self._sender = sender
         self._handover = handover
         self._gate = gate
@@ -115,7 +119,7 @@ class Submitter:
         except PrecheckFailed as refusal:
             record = await self._fail(request_id, refusal.message)
         if record.status is MintStatus.SUBMITTING and record.submission is not None:
-            submission, answer = await self._sender.offer(record.submission, first=True)
+            submission, answer = await self._sender.offer(record.submission)
             stored = record.model_copy(update={"submission": submission})
             self._handover.put(Sent(stored, answer, just_signed=signed))
         return _answer(record)
@@ -170,6 +174,7 @@ class Submitter:
         if ticketed:
             await self._place_ticket(record, channel_id)
         outlook = await self._look(record, channel_id)
+        plan = outlook.plan.model_copy(update={"ticket": ticketed})
         return envelope.sign_mint(
             request,
             self._wallet,
@@ -177,7 +182,8 @@ class Submitter:
             sequence=outlook.channel.sequence + 1,
             max_time=envelope.max_time_for(request, outlook.newest.close_time, self._rules.window_seconds),
             signed_at_ledger=outlook.newest.sequence,
-            plan=outlook.plan.model_copy(update={"ticket": ticketed}),
+            base_fee=await self._prices.first_bid(len(mint_operations(request, plan))),
+            plan=plan,
         )
 
     async def _place_ticket(self, record: RequestRecord, channel_id: str) -> None:

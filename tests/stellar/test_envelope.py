@@ -101,8 +101,8 @@ def with_bid(fee):
     (signed(), 600, 1_200, 1_200),  # the cap, where ten times would be above it
     (signed(), 601, 1_200, None),  # more than the cap: no bump would help
     (signed(), None, 200, None),
-    (with_bid(2_000), 3_000, 100_000, 20_000),
-    (with_bid(2_000), 30_001, 100_000, 30_002),  # the node counts two operations
+    (with_bid(2_000), 1_500, 100_000, 20_000),
+    (with_bid(2_000), 15_001, 100_000, 30_002),  # which is counted as two operations
     (with_bid(100_000), None, 100_000, None),
 ])  # fmt: skip
 def test_the_next_bump_fee(submission, wanted, cap, fee):
@@ -241,4 +241,4 @@ def test_the_bid_of_the_envelope_is_what_a_bump_replaces():
     transaction = TransactionEnvelope.from_xdr(submission.envelope_xdr, TESTNET_PASSPHRASE).transaction
     assert transaction.fee == 750
     assert envelope.next_bump_fee(submission, None, 1_000_000) == 2_500 * 4
-    assert envelope.next_bump_fee(submission, 3 * 4_000, 1_000_000) == 4_000 * 4
+    assert envelope.next_bump_fee(submission, 4_000, 1_000_000) == 4_000 * 4

@@ -1,0 +1,60 @@
+"""The line for a channel account: first come, first served, bounded in length and time."""
+
+import asyncio
+
+from activities.stellar.channel_gate import MOST_WAITING, ChannelGate
+
+
+async def in_turn(gate: ChannelGate, number: int, served: list[int]):
+    """Wait in line, take one freed channel account, leave."""
+    async with gate.turn():
+        await gate.wait_for_freed()
+        served.append(number)
+
+
+async def test_the_line_keeps_its_order():
+    """Each freed channel account serves the one who has waited longest."""
+    gate, served = ChannelGate(), []
+    line = [asyncio.create_task(in_turn(gate, number, served)) for number in range(5)]
+    for count in range(1, 6):
+        await asyncio.sleep(0)
+        gate.freed()
+        while len(served) < count:
+            await asyncio.sleep(0.001)
+    await asyncio.gather(*line)
+    assert served == list(range(5))
+
+
+async def test_nobody_is_waited_for_in_an_empty_line():
+    """A newcomer tries at once only where nobody came before."""
+    gate = ChannelGate()
+    assert not gate.waited_for
+    async with gate.turn():
+        assert gate.waited_for
+    assert not gate.waited_for
+
+
+async def test_a_full_line_sends_newcomers_away():
+    """Activity slots are for those who submit, too: the rest come back by Temporal's timer."""
+    gate, served = ChannelGate(seconds=7.0), []
+    line = [asyncio.create_task(in_turn(gate, number, served)) for number in range(MOST_WAITING)]
+    assert gate.patience == 7.0
+    await asyncio.sleep(0)
+    assert gate.patience == 0.0
+    for waiting in line:
+        waiting.cancel()
+    await asyncio.gather(*line, return_exceptions=True)
+    assert (gate.patience, gate.waited_for) == (7.0, False)
+
+
+async def test_one_who_leaves_the_line_holds_up_nobody():
+    """A cancelled attempt gives its place up."""
+    gate, served = ChannelGate(), []
+    first, second = (asyncio.create_task(in_turn(gate, number, served)) for number in (1, 2))
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    await asyncio.sleep(0.01)
+    gate.freed()
+    await second
+    assert served == [2]
