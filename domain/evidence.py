@@ -41,7 +41,9 @@ class SeenOperation(BaseModel):
     """`CODE:ISSUER` or `native`."""
     amount: Short = ""
     destinations: Annotated[tuple[Short, ...], Field(max_length=10)] = ()
-    """The payee, or every claimant of a claimable balance."""
+    """The payee, or who may claim a claimable balance at any time."""
+    conditional: Annotated[tuple[Short, ...], Field(max_length=10)] = ()
+    """Who may claim it under conditions."""
     detail: Short = ""
 
 
