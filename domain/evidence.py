@@ -16,10 +16,10 @@ from domain.errors import InvalidInput
 from domain.mint_request import MintStatus
 from domain.submission import Landed, Outcome, Proof
 
-MAX_OPERATIONS = 8
-"""So many operations of a transaction are kept, those that issue the asset first."""
+MAX_OPERATIONS = 5
+"""So many operations of a transaction are kept, those that move an asset first; no mint has more."""
 
-MAX_OTHERS = 3
+MAX_OTHERS = 2
 """So many other payments of the request are kept; one is too many already."""
 
 BigInt = Annotated[int, PlainSerializer(str, return_type=str, when_used="json")]
