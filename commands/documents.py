@@ -10,6 +10,7 @@ from domain.amounts import format_amount
 from domain.escalation import Due
 from domain.mint_request import MintStatus, utc_text
 from domain.records import RequestRecord
+from domain.tickets import ticket_name
 
 Document = dict[str, Any]
 
@@ -41,6 +42,7 @@ def request_document(record: RequestRecord, timeline: Sequence[Mapping[str, Any]
         "escalation_level": record.escalation_level,
         "acknowledged": _acknowledged(record),
         "next_timer": {"name": due.name, "due_at": _moment(due.at)} if due else None,
+        "ticket": _ticket(record),
         "submission": _submission(record),
         "resubmission_of": request.resubmission_of,
         "resubmitted_as": record.resubmitted_as,
@@ -86,6 +88,26 @@ def _acknowledged(record: RequestRecord) -> Document | None:
     return {"by": record.acknowledged_by, "at": _moment(record.acknowledged_at)}
 
 
+def _ledger_time(seconds: int | None) -> str | None:
+    return None if seconds is None else _moment(datetime.fromtimestamp(seconds, UTC))
+
+
+def _ticket(record: RequestRecord) -> Document | None:
+    ticket = record.ticket
+    if ticket is None:
+        return None
+    return {
+        "name": ticket_name(record.request.id),
+        "hash": ticket.hash,
+        "channel": ticket.channel,
+        "sequence": ticket.sequence,
+        "max_time": ticket.max_time,
+        "outcome": ticket.outcome.value if ticket.outcome else None,
+        "reason": ticket.reason,
+        "proof": ticket.proof.model_dump(mode="json", exclude_none=True) if ticket.proof else None,
+    }
+
+
 def _submission(record: RequestRecord) -> Document | None:
     sent, result = record.submission, record.result
     if sent is None:
@@ -99,4 +121,7 @@ def _submission(record: RequestRecord) -> Document | None:
         "outcome": result.outcome.value if result else None,
         "proof": result.proof.model_dump(mode="json", exclude_none=True) if result else None,
         "fee_bumps": [bump.hash for bump in sent.fee_bumps],
+        "form": sent.plan.form.value,
+        "claimable_balance_id": sent.plan.claimable_balance_id,
+        "reclaim_from": _ledger_time(sent.plan.reclaim_from),
     }

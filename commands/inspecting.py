@@ -162,4 +162,6 @@ def _operation(operation: SeenOperation) -> str:
     moved = f" {operation.amount or 'some'} {operation.asset}" if operation.asset else ""
     whom = f" -> {', '.join(operation.destinations)}" if operation.destinations else ""
     detail = f" {operation.detail}" if operation.detail else ""
+    if operation.conditional:
+        detail += f" (under conditions: {', '.join(operation.conditional)})"
     return f"{operation.kind}{moved} from {operation.source}{whom}{detail}"

@@ -19,6 +19,7 @@ from rich.text import Text
 
 from commands.documents import Document, next_due
 from domain.amounts import format_amount
+from domain.ledger_options import MintForm
 from domain.mint_request import TERMINAL, MintStatus, utc_text
 from domain.records import RequestRecord
 
@@ -130,6 +131,8 @@ def _facts(record: RequestRecord, document: Document, url: str | None) -> Iterat
     if due := next_due(record):
         yield "next", f"{due.name} {_countdown(due.at, now)}"
         yield "expires", f"{document['expires_at']} ({_countdown(record.expires_at, now)})"
+    if ticket := document["ticket"]:
+        yield "ticket", f"{ticket['name']}, {ticket['reason'] or 'waits for the ledger'}"
     if sent := document["submission"]:
         yield from _submission_facts(sent)
     if record.reason:
@@ -143,6 +146,10 @@ def _submission_facts(sent: Document) -> Iterator[tuple[str, str]]:
     bound = datetime.fromtimestamp(sent["max_time"], UTC).isoformat().replace("+00:00", "Z")
     yield "transaction", sent["hash"]
     yield "from", f"{sent['channel']}, sequence {sent['sequence']}, time bound {bound}"
+    if sent["form"] != MintForm.PAYMENT:
+        yield "form", sent["form"].replace("_", " ")
+    if sent["claimable_balance_id"]:
+        yield "claimable balance", f"{sent['claimable_balance_id']}, the issuer's from {sent['reclaim_from']}"
     if sent["outcome"]:
         ledger = f" in ledger {sent['ledger']}" if sent["ledger"] else ""
         yield "outcome", f"{sent['outcome']}{ledger} (proof: {sent['proof']['kind']})"

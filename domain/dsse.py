@@ -18,6 +18,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from domain.errors import MintkeeperError
 
+MAX_PAYLOAD = 24_576
+"""Bytes that may be signed: 32 KiB once they are base64."""
+
 
 class EnvelopeRefused(MintkeeperError):
     """The envelope is malformed, of another payload type, or no trusted key signed it."""
@@ -39,7 +42,7 @@ class Envelope(BaseModel):
 
     model_config = ConfigDict(frozen=True, populate_by_name=True)
 
-    payload: Annotated[str, Field(max_length=32_768)]
+    payload: Annotated[str, Field(max_length=MAX_PAYLOAD // 3 * 4)]
     payload_type: Annotated[str, Field(alias="payloadType", max_length=200)]
     signatures: Annotated[list[Signature], Field(min_length=1, max_length=8)]
 

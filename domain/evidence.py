@@ -16,10 +16,10 @@ from domain.errors import InvalidInput
 from domain.mint_request import MintStatus
 from domain.submission import Landed, Outcome, Proof
 
-MAX_OPERATIONS = 8
-"""So many operations of a transaction are kept, those that issue the asset first."""
+MAX_OPERATIONS = 5
+"""So many operations of a transaction are kept, those that move an asset first; no mint has more."""
 
-MAX_OTHERS = 3
+MAX_OTHERS = 2
 """So many other payments of the request are kept; one is too many already."""
 
 BigInt = Annotated[int, PlainSerializer(str, return_type=str, when_used="json")]
@@ -41,7 +41,9 @@ class SeenOperation(BaseModel):
     """`CODE:ISSUER` or `native`."""
     amount: Short = ""
     destinations: Annotated[tuple[Short, ...], Field(max_length=10)] = ()
-    """The payee, or every claimant of a claimable balance."""
+    """The payee, or who may claim a claimable balance at any time."""
+    conditional: Annotated[tuple[Short, ...], Field(max_length=10)] = ()
+    """Who may claim it under conditions."""
     detail: Short = ""
 
 

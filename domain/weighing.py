@@ -129,11 +129,11 @@ def issues_otherwise(request: MintRequest, transaction: SeenTransaction | Decode
         return f"it issues the asset by {operation.kind}"
     if operation.amount != format_amount(request.amount):
         return f"its amount is {operation.amount}"
+    if operation.destinations != (request.destination,):
+        return f"it goes to {', '.join(operation.destinations) or 'nobody for certain'}"
     # the issuer may keep the right to take back what nobody claims
-    others = set(operation.destinations) - {request.destination, request.asset.issuer}
-    if others or request.destination not in operation.destinations:
-        return f"it goes to {', '.join(operation.destinations) or 'nobody'}"
-    return ""
+    others = set(operation.conditional) - {request.asset.issuer}
+    return f"{', '.join(sorted(others))} may claim it too" if others else ""
 
 
 def issuing_operations(

@@ -20,7 +20,7 @@ from domain.approvals import (
     SignedDecision,
     Verdict,
 )
-from domain.dsse import sign
+from domain.dsse import MAX_PAYLOAD, sign
 from domain.errors import InvalidInput, NotOpen, OutcomeUnknown
 from domain.evidence import LedgerEvidence
 from domain.mint_request import workflow_id
@@ -48,7 +48,7 @@ def make_decision(
     """Put a decision together; raises InvalidInput for a reason that is too long, a malformed id …"""
     check_text(reason, "reason")
     try:
-        return Decision(
+        decision = Decision(
             decision_id=decision_id,
             request_id=request_id,
             request_digest=digest,
@@ -62,6 +62,9 @@ def make_decision(
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise InvalidInput(f"{where} {first.get('input')!r} is not valid: {first['msg']}", where) from error
+    if len(decision.canonical()) > MAX_PAYLOAD:
+        raise InvalidInput("the reason is too long to be signed together with the evidence", "reason")
+    return decision
 
 
 def sign_decision(decision: Decision, key: Ed25519PrivateKey) -> SignedDecision:

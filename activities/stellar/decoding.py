@@ -25,6 +25,7 @@ from stellar_sdk import (
 from stellar_sdk import Asset as LedgerAsset
 from stellar_sdk.memo import Memo
 from stellar_sdk.operation import Operation
+from stellar_sdk.operation.create_claimable_balance import ClaimPredicateType
 
 from domain.amounts import format_amount
 from domain.evidence import MAX_OPERATIONS, SeenOperation
@@ -77,6 +78,7 @@ def _operation(transaction: Transaction, operation: Operation) -> SeenOperation:
         asset="" if asset is None else _asset_text(asset),
         amount="" if amount is None else format_amount(Operation.to_xdr_amount(amount)),
         destinations=_destinations(operation),
+        conditional=_claimants(operation, conditional=True),
         detail=_detail(operation)[:_SHOWN],
     )
 
@@ -102,11 +104,22 @@ def _asset_text(asset: LedgerAsset) -> str:
 
 def _destinations(operation: Operation) -> tuple[str, ...]:
     if isinstance(operation, CreateClaimableBalance):
-        return tuple(claimant.destination for claimant in operation.claimants)
+        return _claimants(operation, conditional=False)
     destination = getattr(operation, "destination", None)
     if isinstance(destination, MuxedAccount):
         return (destination.universal_account_id,)
     return (destination,) if isinstance(destination, str) else ()
+
+
+def _claimants(operation: Operation, *, conditional: bool) -> tuple[str, ...]:
+    if not isinstance(operation, CreateClaimableBalance):
+        return ()
+    free = ClaimPredicateType.CLAIM_PREDICATE_UNCONDITIONAL
+    return tuple(
+        claimant.destination
+        for claimant in operation.claimants
+        if (claimant.predicate.claim_predicate_type is not free) is conditional
+    )
 
 
 def _detail(operation: Operation) -> str:

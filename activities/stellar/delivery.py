@@ -13,7 +13,7 @@ from activities.stellar.pulse import Pulse
 from activities.stellar.settle import WorkerStopping
 from domain.channel_accounts import FUNDING_ID, Delivered, Funding
 from domain.errors import Refused
-from domain.submission import Landed, Proof, Submission
+from domain.submission import Landed, Proof, StoredEnvelope
 
 SHORTEST_PAUSE = 0.1
 LONGEST_PAUSE = 1.0
@@ -30,7 +30,7 @@ async def deliver(horizon: Horizon, funding: Funding, pulse: Pulse) -> Delivered
     or the worker stops: the next attempt sends the same.
     """
     # the proof asks about an envelope, whoever it belongs to
-    envelope = Submission(
+    envelope = StoredEnvelope(
         request_id=FUNDING_ID,
         channel=funding.account,
         **funding.model_dump(exclude={"account", "payments"}),
@@ -58,7 +58,7 @@ async def _send(horizon: Horizon, funding: Funding) -> Answer:
     return answer
 
 
-async def _find(horizon: Horizon, envelope: Submission, newest: Ledger) -> Landed | Proof | None:
+async def _find(horizon: Horizon, envelope: StoredEnvelope, newest: Ledger) -> Landed | Proof | None:
     if proof.bound_is_past(envelope, newest):
         return await proof.prove(horizon, envelope, newest)
     return await horizon.transaction(envelope.hash)

@@ -19,6 +19,7 @@ from activities.stellar.result_codes import read_result
 from domain.evidence import MAX_OTHERS, Searched, SeenTransaction, SequenceUse
 from domain.mint_request import MintRequest
 from domain.submission import Submission
+from domain.tickets import Ticket
 from domain.weighing import issuing_operations
 
 PAGE_SIZE = 200
@@ -68,8 +69,12 @@ class History:
     Every method raises HorizonUnavailable, also where this Horizon's history begins later.
     """
 
-    def __init__(self, url: str, request: MintRequest, submission: Submission) -> None:
+    def __init__(
+        self, url: str, request: MintRequest, submission: Submission, ticket: Ticket | None = None
+    ) -> None:
         self._url = url
+        # from its ticket on another mint of the request could land, and use the ticket up
+        self._since = (ticket or submission).signed_at_ledger
         self._request = request
         self._submission = submission
         self._own = frozenset(submission.hashes())
@@ -123,14 +128,14 @@ class History:
     def _searched(self, count: int) -> Searched:
         return Searched(
             transactions=count,
-            from_ledger=self._submission.signed_at_ledger,
+            from_ledger=self._since,
             whole=count < PAGE_SIZE * MAX_PAGES,
         )
 
     async def _entries(self, account: str, *, failed: bool) -> AsyncIterator[_Entry]:
         client = AiohttpClient(request_timeout=READ_SECONDS)
         async with ServerAsync(self._url, client) as server:
-            cursor = str(self._submission.signed_at_ledger << 32)
+            cursor = str(self._since << 32)
             for _ in range(MAX_PAGES):
                 page = server.transactions().for_account(account).include_failed(failed)
                 records = await _read(page.order(desc=False).limit(PAGE_SIZE).cursor(cursor))

@@ -69,7 +69,7 @@ class Inspector:
             ledger=account.ledger,
             sequence=account.sequence if isinstance(account, AccountView) else None,
         )
-        history = History(self._horizon.url, request, submission)
+        history = History(self._horizon.url, request, submission, record.ticket)
         found = any(seen.landed for seen in hashes)
         consumed, searched = (None, None) if found else await history.sequence_use()
         others, issuer_search = await history.other_payments()

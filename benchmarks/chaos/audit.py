@@ -13,20 +13,21 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from sqlalchemy import text
-from stellar_sdk import TransactionEnvelope
 from temporalio.client import WorkflowFailureError
 from temporalio.service import RPCError
 
 from benchmarks.chaos.book import Book, Payment, read_book
-from benchmarks.chaos.clients import Ticket
+from benchmarks.chaos.clients import Case
 from benchmarks.chaos.plan import Course
-from benchmarks.chaos.proofs import refute
+from benchmarks.chaos.proofs import bound_of, refute
 from benchmarks.chaos.sandbox_client import SandboxClient
 from db import reads
 from db.session import Database
 from domain.audit import verify_chain
 from domain.mint_request import TERMINAL, MintStatus
 from domain.records import AuditEvent, RequestRecord
+from domain.submission import Proof, StoredEnvelope
+from domain.tickets import TicketOutcome
 from starter.local.stack_file import DemoWorld
 
 _IN_TIME = timedelta(seconds=10)
@@ -40,6 +41,7 @@ _EXPLAINED = {
     Course.CONTESTED: _DECIDED_BY_THE_LEDGER | {MintStatus.REJECTED},
     Course.REJECTED: {MintStatus.REJECTED},
     Course.STRAY: {MintStatus.FAILED},
+    Course.HURRIED: _DECIDED_BY_THE_LEDGER | {MintStatus.FAILED},
 }
 """How a request may end, by what people do with it; no fault of a network or a process changes that."""
 
@@ -51,7 +53,7 @@ class Findings:
     statuses: dict[str, MintStatus] = field(default_factory=dict)
     payments: int = 0
     proofs: int = 0
-    """TIMEOUT_FAILED requests whose proof was verified against the ledger again."""
+    """Envelopes that never landed, mints and tickets, whose proof was verified against the ledger again."""
     audit_events: int = 0
     double_mints: list[str] = field(default_factory=list)
     late_mints: list[str] = field(default_factory=list)
@@ -77,41 +79,42 @@ class Findings:
 
 
 async def audit(
-    demo: DemoWorld, database: Database, ledger: SandboxClient, tickets: Sequence[Ticket]
+    demo: DemoWorld, database: Database, ledger: SandboxClient, cases: Sequence[Case]
 ) -> Findings:
     """Read ledger, database and Temporal, and compare; every fault must be switched off."""
     findings = Findings()
     book = await read_book(ledger, demo.issuer)
     findings.payments = len(book.payments)
     paid = book.of_digest()
-    for ticket in tickets:
-        record = await _record(database, ticket)
+    for case in cases:
+        record = await _record(database, case)
         if record is None:
-            findings.not_ended.append(f"{ticket.request.id}: never opened")
+            findings.not_ended.append(f"{case.request.id}: never opened")
             continue
-        findings.statuses[ticket.request.id] = record.status
-        _judge_state(findings, ticket.ask.course, record)
-        _judge_payments(findings, record, paid.pop(ticket.request.digest(), []))
+        findings.statuses[case.request.id] = record.status
+        _judge_state(findings, case.ask.course, record)
+        _judge_payments(findings, record, paid.pop(case.request.digest(), []))
         await _judge_proof(findings, record, book, ledger)
-        await _judge_workflow(findings, ticket, record)
+        await _judge_workflow(findings, case, record)
     findings.unasked_mints += [
         f"payment in ledger {payment.entry.ledger} for digest {digest}"
         for digest, payments in paid.items()
         for payment in payments
     ]
-    await _judge_balance(findings, demo, ledger, tickets)
+    await _judge_balance(findings, demo, ledger, cases)
     await _judge_books(findings, demo.tenant, database)
     return findings
 
 
-async def _record(database: Database, ticket: Ticket) -> RequestRecord | None:
+async def _record(database: Database, case: Case) -> RequestRecord | None:
     async with database.transaction() as tx:
-        return await reads.request(tx, ticket.request.id)
+        return await reads.request(tx, case.request.id)
 
 
 def _judge_state(findings: Findings, course: Course, record: RequestRecord) -> None:
     named = f"{record.request.id}: {record.status} {record.reason}"
-    if record.status in TERMINAL and record.status not in _EXPLAINED[course]:
+    explained = record.status in _EXPLAINED[course] or _without_ticket(record)
+    if record.status in TERMINAL and not explained:
         findings.strange_ends.append(f"{named} ({course})")
     if record.status is MintStatus.ANOMALY:
         findings.anomalies.append(named)
@@ -128,7 +131,9 @@ def _judge_payments(findings: Findings, record: RequestRecord, payments: list[Pa
         findings.unasked_mints.append(f"{id_}: {record.status}, yet paid in {where}")
     for payment in payments:
         bound = _bound(record)
-        if bound is None or payment.entry.closed_at > bound:
+        deadline = record.request.ledger_deadline
+        late_for_them = deadline is not None and payment.entry.closed_at > deadline.timestamp()
+        if bound is None or payment.entry.closed_at > bound or late_for_them:
             findings.late_mints.append(f"{id_}: closed at {payment.entry.closed_at}, bound {bound}")
         if not _as_asked(record, payment):
             findings.wrong_mints.append(f"{id_}: {payment}")
@@ -140,15 +145,8 @@ def _judge_payments(findings: Findings, record: RequestRecord, payments: list[Pa
 
 
 def _bound(record: RequestRecord) -> int | None:
-    """The time bound in the bytes of the stored envelope; None without one, or if its hash differs."""
     stored = record.submission
-    if stored is None:
-        return None
-    envelope = TransactionEnvelope.from_xdr(stored.envelope_xdr, record.request.network_passphrase)
-    bounds = envelope.transaction.preconditions and envelope.transaction.preconditions.time_bounds
-    if not bounds or envelope.hash_hex() != stored.hash or bounds.max_time != stored.max_time:
-        return None
-    return int(bounds.max_time)
+    return None if stored is None else bound_of(stored, record.request.network_passphrase)
 
 
 def _as_asked(record: RequestRecord, payment: Payment) -> bool:
@@ -158,23 +156,37 @@ def _as_asked(record: RequestRecord, payment: Payment) -> bool:
 
 
 async def _judge_proof(findings: Findings, record: RequestRecord, book: Book, ledger: SandboxClient) -> None:
-    if record.status is not MintStatus.TIMEOUT_FAILED:
+    """Of the mint that never landed, or of the ticket without which none was signed."""
+    if record.status is MintStatus.TIMEOUT_FAILED and record.submission and record.result:
+        stored: StoredEnvelope = record.submission
+        proof: Proof | None = record.result.proof
+    elif _without_ticket(record) and record.ticket:
+        stored, proof = record.ticket, record.ticket.proof
+    else:
         return
-    objection = await refute(record, _bound(record), book, ledger)
+    bound = bound_of(stored, record.request.network_passphrase)
+    objection = await refute(stored, proof, bound, book, ledger)
     if objection is None:
         findings.proofs += 1
     else:
         findings.refuted_proofs.append(f"{record.request.id}: {objection}")
 
 
-async def _judge_workflow(findings: Findings, ticket: Ticket, record: RequestRecord) -> None:
+def _without_ticket(record: RequestRecord) -> bool:
+    """FAILED because the ticket that its mint was to use up provably never landed."""
+    ticket = record.ticket
+    failed = record.status is MintStatus.FAILED and record.submission is None
+    return failed and ticket is not None and ticket.outcome is TicketOutcome.NEVER_LANDED
+
+
+async def _judge_workflow(findings: Findings, case: Case, record: RequestRecord) -> None:
     """The workflow has ended, and as the database says; one that has not is named already."""
-    if record.status not in TERMINAL or ticket.handle is None:
+    if record.status not in TERMINAL or case.handle is None:
         return
     id_ = record.request.id
     try:
         async with asyncio.timeout(_IN_TIME.total_seconds()):
-            result = await ticket.handle.result(rpc_timeout=_IN_TIME)
+            result = await case.handle.result(rpc_timeout=_IN_TIME)
     except (TimeoutError, RPCError, WorkflowFailureError) as error:
         findings.not_ended.append(f"{id_}: {record.status}, but its workflow has no result: {error!r}")
         return
@@ -183,13 +195,13 @@ async def _judge_workflow(findings: Findings, ticket: Ticket, record: RequestRec
 
 
 async def _judge_balance(
-    findings: Findings, demo: DemoWorld, ledger: SandboxClient, tickets: Sequence[Ticket]
+    findings: Findings, demo: DemoWorld, ledger: SandboxClient, cases: Sequence[Case]
 ) -> None:
     """The destination holds what was CONFIRMED, to the stroop."""
     confirmed = sum(
-        ticket.request.amount
-        for ticket in tickets
-        if findings.statuses.get(ticket.request.id) is MintStatus.CONFIRMED
+        case.request.amount
+        for case in cases
+        if findings.statuses.get(case.request.id) is MintStatus.CONFIRMED
     )
     account = await ledger.get(f"/accounts/{demo.destination}")
     lines = [line for line in account["balances"] if line.get("asset_issuer") == demo.issuer]

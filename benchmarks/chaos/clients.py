@@ -7,7 +7,7 @@ import hashlib
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -17,10 +17,12 @@ from temporalio.service import RPCError, RPCStatusCode
 from benchmarks.chaos.plan import Ask, Course
 from benchmarks.desk import Desk
 from db import reads
+from db.writes import dictionaries
 from domain.amounts import Asset
 from domain.approvals import ApprovalRule, SignedDecision, Verdict, match_rule
 from domain.errors import IdempotencyConflict, NotOpen, Unavailable
 from domain.escalation import EscalationPolicy
+from domain.ledger_options import LedgerOptions
 from domain.mint_request import MintRequest, request_id_for_key
 from domain.steps import MintOrder
 from starter import decisions
@@ -45,7 +47,7 @@ APPROVERS = ("alice", "carol")
 
 
 @dataclass
-class Ticket:
+class Case:
     """A request of the run, and when what happened to it; moments of the local monotonic clock."""
 
     ask: Ask
@@ -65,14 +67,15 @@ class Clients:
     keys: dict[str, Ed25519PrivateKey]
     policy: EscalationPolicy
     rules: Sequence[ApprovalRule]
-    tickets: list[Ticket] = field(default_factory=list)
+    cases: list[Case] = field(default_factory=list)
     conflicts: int = 0
     """Other content under a key that was taken: how often it was refused."""
     accepted_conflicts: list[str] = field(default_factory=list)
     """Other content under a key that was taken, and nobody objected."""
 
-    def ticket(self, seed: int, ask: Ask) -> Ticket:
-        """The request of an ask: the same id for the same seed."""
+    def case(self, seed: int, ask: Ask, begun: datetime) -> Case:
+        """The request of an ask in a run that began then: the same id for the same seed."""
+        deadline = begun + timedelta(seconds=ask.at + ask.deadline)
         demo = self.desk.stack.demo
         request = MintRequest(
             id=request_id_for_key(demo.tenant, f"chaos {seed} {ask.number}"),
@@ -83,52 +86,64 @@ class Clients:
             destination=_stranger(seed, ask.number) if ask.course is Course.STRAY else demo.destination,
             topic="treasury-eu",
             requester="rita",
+            ledger_deadline=deadline if ask.course is Course.HURRIED else None,
         )
-        ticket = Ticket(ask, request)
-        self.tickets.append(ticket)
-        return ticket
+        case = Case(ask, request)
+        self.cases.append(case)
+        return case
 
-    async def see_through(self, ticket: Ticket) -> None:
+    async def use_tickets(self) -> None:
+        """From now on the ledger itself shall refuse a second mint of a request."""
+        await persist(self._switch_tickets_on)
+
+    async def _switch_tickets_on(self) -> None:
+        options, now = LedgerOptions(one_shot_ticket=True), datetime.now(UTC)
+        async with self.desk.database.transaction() as tx:
+            await dictionaries.set_ledger_options(
+                tx, tenant=self.desk.stack.demo.tenant, options=options, actor="adam", at=now
+            )
+
+    async def see_through(self, case: Case) -> None:
         """Submit and decide as planned, from now on."""
-        ticket.handle = await self._submit(self._order(ticket))
+        case.handle = await self._submit(self._order(case))
         async with asyncio.TaskGroup() as group:
-            for delay in ticket.ask.submissions:
-                group.create_task(self._submit_again(ticket, delay))
-            if ticket.ask.other_content:
-                group.create_task(self._ask_for_more(ticket))
-            for verdict, signed in self._decisions(ticket):
-                for delay in ticket.ask.approvals:
-                    group.create_task(self._decide(ticket, verdict, signed, delay))
+            for delay in case.ask.submissions:
+                group.create_task(self._submit_again(case, delay))
+            if case.ask.other_content:
+                group.create_task(self._ask_for_more(case))
+            for verdict, signed in self._decisions(case):
+                for delay in case.ask.approvals:
+                    group.create_task(self._decide(case, verdict, signed, delay))
 
     async def _submit(self, order: MintOrder) -> RequestHandle:
         return await persist(lambda: start_request(self.desk.client, order, keyed=True))
 
-    def _order(self, ticket: Ticket) -> MintOrder:
-        request = ticket.request
+    def _order(self, case: Case) -> MintOrder:
+        request = case.request
         rule = match_rule(self.rules, request.tenant, request.asset, request.amount)
         return MintOrder(request=request, policy=self.policy, rule=rule)
 
-    async def _submit_again(self, ticket: Ticket, delay: float) -> None:
+    async def _submit_again(self, case: Case, delay: float) -> None:
         await asyncio.sleep(delay)
-        await self._submit(self._order(ticket))
+        await self._submit(self._order(case))
 
-    async def _ask_for_more(self, ticket: Ticket) -> None:
-        more = ticket.request.model_copy(update={"amount": ticket.request.amount + 1})
-        order = self._order(ticket).model_copy(update={"request": more})
+    async def _ask_for_more(self, case: Case) -> None:
+        more = case.request.model_copy(update={"amount": case.request.amount + 1})
+        order = self._order(case).model_copy(update={"request": more})
         try:
             await self._submit(order)
         except IdempotencyConflict:
             self.conflicts += 1
             return
-        self.accepted_conflicts.append(ticket.request.id)
+        self.accepted_conflicts.append(case.request.id)
 
-    def _decisions(self, ticket: Ticket) -> Iterator[tuple[Verdict, SignedDecision]]:
-        wanted = self._order(ticket).rule.approvals
-        if ticket.ask.course is not Course.REJECTED:
+    def _decisions(self, case: Case) -> Iterator[tuple[Verdict, SignedDecision]]:
+        wanted = self._order(case).rule.approvals
+        if case.ask.course is not Course.REJECTED:
             for approver in APPROVERS[:wanted]:
-                yield Verdict.APPROVE, self._signed(ticket.request, Verdict.APPROVE, approver)
-        if ticket.ask.course in (Course.REJECTED, Course.CONTESTED):
-            yield Verdict.REJECT, self._signed(ticket.request, Verdict.REJECT, "bob")
+                yield Verdict.APPROVE, self._signed(case.request, Verdict.APPROVE, approver)
+        if case.ask.course in (Course.REJECTED, Course.CONTESTED):
+            yield Verdict.REJECT, self._signed(case.request, Verdict.REJECT, "bob")
 
     def _signed(self, request: MintRequest, verdict: Verdict, approver: str) -> SignedDecision:
         decision = decisions.make_decision(
@@ -142,15 +157,15 @@ class Clients:
         )
         return decisions.sign_decision(decision, self.keys[approver])
 
-    async def _decide(self, ticket: Ticket, verdict: Verdict, signed: SignedDecision, delay: float) -> None:
+    async def _decide(self, case: Case, verdict: Verdict, signed: SignedDecision, delay: float) -> None:
         await asyncio.sleep(delay)
         try:
-            await persist(lambda: decisions.send_signal(self.desk.client, ticket.request.id, verdict, signed))
+            await persist(lambda: decisions.send_signal(self.desk.client, case.request.id, verdict, signed))
         except NotOpen:
             # a later copy of a decision that has done its work
             return
-        if delay == ticket.ask.approvals[0] and verdict is Verdict.APPROVE:
-            ticket.approved_at = time.monotonic()
+        if delay == case.ask.approvals[0] and verdict is Verdict.APPROVE:
+            case.approved_at = time.monotonic()
 
 
 async def open_office(desk: Desk, keys: dict[str, Ed25519PrivateKey]) -> Clients:

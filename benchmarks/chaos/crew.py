@@ -6,12 +6,12 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from settings import Settings
-from starter.local.environment import local_settings, part_environment
+import psutil  # type: ignore[import-untyped]  # its wheel carries no types
+
 from starter.local.layout import DataDir
 from starter.local.stack import RunningStack, StackOptions
 
@@ -30,7 +30,6 @@ class Crew:
         self._data = data
         self._turn = asyncio.Lock()
         self._main = 0
-        self._beside: set[int] = set()
 
     async def keep_one(self) -> None:
         """Raise the worker again whenever it has ended by itself, until cancelled."""
@@ -45,6 +44,12 @@ class Crew:
             _send(self._main, signal.SIGKILL)
             self._main = await self._raise(clock)
 
+    async def hand_over(self) -> None:
+        """SIGTERM to the worker: it finishes what it has begun while the next one works already."""
+        async with self._turn:
+            leaving, self._main = self._main, await self._raise(0)
+        _send(leaving, signal.SIGTERM)
+
     async def freeze(self, seconds: float) -> None:
         """Stop the worker where it is while another one goes on; then it wakes up and knows of nothing."""
         frozen = self._main
@@ -58,18 +63,11 @@ class Crew:
         """A second worker for so many seconds, then SIGKILL; `thaw` wakes up a little earlier."""
         async with self._turn:
             pid = await self._raise(0)
-        self._beside.add(pid)
         await asyncio.sleep(seconds)
         if thaw is not None:
             _send(thaw, signal.SIGCONT)
             await asyncio.sleep(BESIDE_SECONDS)
         _send(pid, signal.SIGKILL)
-        self._beside.discard(pid)
-
-    def kill_all(self) -> None:
-        """Nobody works any more."""
-        for pid in (self._main, *self._beside):
-            _send(pid, signal.SIGKILL)
 
     async def _raise(self, clock: int) -> int:
         assert self._nursery.stdin is not None
@@ -84,13 +82,15 @@ class Crew:
 @asynccontextmanager
 async def crew_of(stack: RunningStack, options: StackOptions) -> AsyncIterator[Crew]:
     """A crew in place of the stack's own worker; nobody of it is left at the end."""
+    # what the stack gives its own worker
+    environment = psutil.Process(stack.supervisor.pids()["worker"]).environ()
     await stack.supervisor.stop(["worker", "web"])
     data = DataDir(options.data_dir)
     nursery = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "benchmarks.chaos.nursery"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        env=_environment(stack, data, options),
+        env=environment,
         cwd=Path(__file__).parents[2],
     )
     crew = Crew(nursery, data)
@@ -100,17 +100,9 @@ async def crew_of(stack: RunningStack, options: StackOptions) -> AsyncIterator[C
     finally:
         keeping.cancel()
         await asyncio.gather(keeping, return_exceptions=True)
-        crew.kill_all()
+        # which ends whoever it has borne
         nursery.stdin.close()  # type: ignore[union-attr]  # it was opened as a pipe above
         await nursery.wait()
-
-
-def _environment(stack: RunningStack, data: DataDir, options: StackOptions) -> Mapping[str, str]:
-    """What the stack's own worker would get."""
-    settings: Settings = local_settings(data, stack.addresses, options.sla_scale, options.channels)
-    window = options.submission_window_seconds or settings.submission_window_seconds
-    settings = settings.model_copy(update={"submission_window_seconds": window})
-    return part_environment(settings, stack.addresses)
 
 
 def _alive(pid: int) -> bool:

@@ -34,19 +34,32 @@ def _become_worker(clock: int, log: str, data_dir: str) -> None:
 
 def main() -> None:
     """Bear workers until stdin ends."""
-    # the kernel buries the dead
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    born = []
+    living: set[int] = set()
+
+    def bury(_number: int, _frame: object) -> None:
+        # at once: whoever looks for a dead worker must not find it, and its id may be given away
+        while dead := _one_dead():
+            living.discard(dead)
+
+    signal.signal(signal.SIGCHLD, bury)
     for line in sys.stdin:
         clock, log, data_dir = line.rstrip("\n").split("\t")
         child = os.fork()
         if child == 0:
             _become_worker(int(clock), log, data_dir)
-        born.append(child)
+        living.add(child)
         print(child, flush=True)
-    for child in born:
+    for child in living.copy():
         with suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
+
+
+def _one_dead() -> int:
+    """A child that has ended; 0 if there is none."""
+    try:
+        return os.waitpid(-1, os.WNOHANG)[0]
+    except ChildProcessError:
+        return 0
 
 
 if __name__ == "__main__":

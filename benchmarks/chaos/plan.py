@@ -35,6 +35,8 @@ class Course(StrEnum):
     """Approved and rejected at the same moment: whichever comes first."""
     STRAY = "stray"
     """Approved, but its destination does not exist."""
+    HURRIED = "hurried"
+    """Approved, with a deadline of its own for the ledger."""
 
 
 class Blow(StrEnum):
@@ -43,10 +45,14 @@ class Blow(StrEnum):
     WORKER_KILLED = "worker killed"
     CLOCK_AHEAD = "worker killed, next one's clock an hour ahead"
     CLOCK_BEHIND = "worker killed, next one's clock an hour behind"
+    WORKER_STOPPED = "worker asked to stop while the next one begins"
     WORKER_FROZEN = "worker frozen, another one beside it"
     TWO_WORKERS = "second worker for a while, then killed"
     SANDBOX_KILLED = "ledger process killed"
     TEMPORAL_KILLED = "Temporal killed"
+    SANDBOX_FROZEN = "ledger process frozen"
+    TEMPORAL_FROZEN = "Temporal frozen"
+    POSTGRES_FROZEN = "PostgreSQL frozen"
     POSTGRES_KILLED = "PostgreSQL killed"
     POSTGRES_RESTARTED = "PostgreSQL restarted"
 
@@ -66,8 +72,8 @@ class Size:
     """Ledger time in which an envelope is valid: short, so that some run out of it."""
 
 
-FULL = Size(requests=300, faults=560, faults_wanted=500, seconds=300.0, channels=24, window_seconds=20)
-SHORT = Size(requests=40, faults=80, faults_wanted=60, seconds=30.0, channels=8, window_seconds=10)
+FULL = Size(requests=300, faults=600, faults_wanted=500, seconds=300.0, channels=24, window_seconds=20)
+SHORT = Size(requests=40, faults=96, faults_wanted=60, seconds=20.0, channels=10, window_seconds=8)
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,8 @@ class Ask:
     """Something else is asked for under the same key, too."""
     approvals: tuple[float, ...]
     """Seconds after `at` at which the same signed approvals are sent; the first is the real one."""
+    deadline: float
+    """Seconds after `at` after which nothing may land any more; only for a hurried one."""
 
 
 @dataclass(frozen=True)
@@ -122,13 +130,22 @@ class Plan:
     asks: tuple[Ask, ...]
     faults: tuple[Fault, ...]
     visits: tuple[Visit, ...]
+    tickets_from: float
+    """Seconds from the start after which requests get one-shot tickets."""
 
 
 def make_plan(seed: int, size: Size) -> Plan:
     """The plan of a seed: the same seed and size give the same plan."""
     asks = _asks(random.Random(f"asks {seed}"), size)
     faults = _faults(random.Random(f"faults {seed}"), size)
-    return Plan(seed, size, asks, faults, _visits(random.Random(f"visits {seed}"), asks, size.window_seconds))
+    return Plan(
+        seed,
+        size,
+        asks,
+        faults,
+        _visits(random.Random(f"visits {seed}"), asks, size.window_seconds),
+        size.seconds / 2,
+    )
 
 
 def _asks(rng: random.Random, size: Size) -> tuple[Ask, ...]:
@@ -146,7 +163,7 @@ def _bursts(rng: random.Random, size: Size) -> list[float]:
 
 
 def _ask(rng: random.Random, number: int, at: float) -> Ask:
-    [course] = rng.choices(list(Course), [88, 4, 4, 4])
+    [course] = rng.choices(list(Course), [84, 4, 4, 4, 4])
     # up to 10,000 units one approver is enough, above that two
     units = rng.randrange(10_001, 20_000) if rng.random() < 0.1 else rng.randrange(1, 10_000)
     first = rng.uniform(0, 3)
@@ -160,6 +177,7 @@ def _ask(rng: random.Random, number: int, at: float) -> Ask:
         submissions=tuple(rng.uniform(0, 6) for _ in range(rng.choice((0, 0, 1, 2)))),
         other_content=rng.random() < 0.1,
         approvals=(first, *again),
+        deadline=rng.uniform(3, 40),
     )
 
 
@@ -171,21 +189,28 @@ def _faults(rng: random.Random, size: Size) -> tuple[Fault, ...]:
 
 def _blows(rng: random.Random, size: Size) -> list[Fault]:
     """About one fault in six is one of a process; the workers suffer most."""
-    rare = max(1, size.faults // 170)
+    often, rare = max(1, size.faults // 90), max(1, size.faults // 180)
     counts = {
-        Blow.WORKER_KILLED: size.faults // 13,
-        Blow.CLOCK_AHEAD: 2 * rare,
-        Blow.CLOCK_BEHIND: 2 * rare,
-        Blow.WORKER_FROZEN: 2 * rare,
-        Blow.TWO_WORKERS: 2 * rare,
-        Blow.SANDBOX_KILLED: 2 * rare,
+        Blow.WORKER_KILLED: size.faults // 20,
+        Blow.CLOCK_AHEAD: often,
+        Blow.CLOCK_BEHIND: often,
+        Blow.WORKER_STOPPED: often,
+        Blow.WORKER_FROZEN: often,
+        Blow.TWO_WORKERS: often,
+        Blow.SANDBOX_KILLED: often,
+        Blow.SANDBOX_FROZEN: often,
+        Blow.TEMPORAL_FROZEN: rare,
+        Blow.POSTGRES_FROZEN: rare,
         Blow.TEMPORAL_KILLED: rare,
         Blow.POSTGRES_KILLED: rare,
         Blow.POSTGRES_RESTARTED: rare,
     }
     moments = {blow: _moments(rng, count, size.seconds) for blow, count in counts.items()}
+    longest = min(16.0, size.seconds / 3)
     return [
-        Fault(at=at, kind=blow, seconds=rng.uniform(2, 16)) for blow, ats in moments.items() for at in ats
+        Fault(at=at, kind=blow, seconds=rng.uniform(2, longest))
+        for blow, ats in moments.items()
+        for at in ats
     ]
 
 

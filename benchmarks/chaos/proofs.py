@@ -1,23 +1,25 @@
-"""Verifies the proof of a TIMEOUT_FAILED again, against the ledger as it stands now."""
+"""Verifies the proof that an envelope never landed again, against the ledger as it stands now."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
+from stellar_sdk import TransactionEnvelope
+
 from benchmarks.chaos.book import Book
 from benchmarks.chaos.sandbox_client import SandboxClient
-from domain.records import RequestRecord
-from domain.submission import Proof, Submission
+from domain.submission import Proof, StoredEnvelope
 
 
-async def refute(record: RequestRecord, bound: int | None, book: Book, ledger: SandboxClient) -> str | None:
-    """What speaks against the proof, in one line; None: it stands.
+async def refute(
+    stored: StoredEnvelope, proof: Proof | None, bound: int | None, book: Book, ledger: SandboxClient
+) -> str | None:
+    """What speaks against the proof that an envelope never landed, in one line; None: it stands.
 
     `bound` is the time bound in the bytes of the stored envelope.
     """
-    if record.result is None or record.submission is None:
+    if proof is None:
         return "there is no proof"
-    proof, stored = record.result.proof, record.submission
     objection = _as_written(proof, stored, bound)
     if objection is None:
         objection = await _late_ledger(proof, ledger)
@@ -26,7 +28,16 @@ async def refute(record: RequestRecord, bound: int | None, book: Book, ledger: S
     return objection or _sequence(proof, stored, book)
 
 
-def _as_written(proof: Proof, stored: Submission, bound: int | None) -> str | None:
+def bound_of(stored: StoredEnvelope, passphrase: str) -> int | None:
+    """The time bound in the bytes of a stored envelope; None without one, or if its hash differs."""
+    envelope = TransactionEnvelope.from_xdr(stored.envelope_xdr, passphrase)
+    bounds = envelope.transaction.preconditions and envelope.transaction.preconditions.time_bounds
+    if not bounds or envelope.hash_hex() != stored.hash or bounds.max_time != stored.max_time:
+        return None
+    return int(bounds.max_time)
+
+
+def _as_written(proof: Proof, stored: StoredEnvelope, bound: int | None) -> str | None:
     """The three steps are there and fit together."""
     if proof.kind != "never_landed":
         return f"its proof is of kind {proof.kind}"
@@ -57,7 +68,7 @@ async def _late_ledger(proof: Proof, ledger: SandboxClient) -> str | None:
     return None
 
 
-async def _absent(stored: Submission, ledger: SandboxClient) -> str | None:
+async def _absent(stored: StoredEnvelope, ledger: SandboxClient) -> str | None:
     """None of its hashes is in the ledger now, however often it was handed in since."""
     for hash_ in stored.hashes():
         if await ledger.exists(f"/transactions/{hash_}"):
@@ -65,7 +76,7 @@ async def _absent(stored: Submission, ledger: SandboxClient) -> str | None:
     return None
 
 
-def _sequence(proof: Proof, stored: Submission, book: Book) -> str | None:
+def _sequence(proof: Proof, stored: StoredEnvelope, book: Book) -> str | None:
     """Whoever used the sequence did so after the account was read, and is another transaction."""
     user = book.of_sequence().get((stored.channel, stored.sequence))
     if user is None:

@@ -43,7 +43,7 @@ def demands(outcome: Outcome) -> list[Demand]:
         Demand("CONFIRMED without its payment", findings.missing_mints),
         Demand("requests without a terminal state", findings.not_ended, f"{len(outcome.plan.asks)} requests"),
         Demand("ANOMALY", findings.anomalies),
-        Demand("proofs of TIMEOUT_FAILED refuted", findings.refuted_proofs, _proofs(findings)),
+        Demand("proofs of 'never landed' refuted", findings.refuted_proofs, _proofs(findings)),
         Demand("ended as nothing explains", findings.strange_ends),
         Demand("workflow and database disagree", findings.disagreements),
         Demand("breaks in the audit chain", findings.broken_chain, f"{findings.audit_events} events"),

@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sqlalchemy import text
 
 from benchmarks.chaos.audit import Findings, audit
-from benchmarks.chaos.clients import Clients, Ticket, open_office, persist
+from benchmarks.chaos.clients import Case, Clients, open_office, persist
 from benchmarks.chaos.crew import Crew, crew_of
 from benchmarks.chaos.plan import LEDGER_SECONDS, Plan
 from benchmarks.chaos.sandbox_client import SandboxClient
@@ -101,11 +102,12 @@ class _Storm:
     async def run(self) -> Outcome:
         await self._stranger.prepare()
         self._started = time.monotonic()
-        tickets = [self._clients.ticket(self._plan.seed, ask) for ask in self._plan.asks]
-        watching = asyncio.create_task(self._watch(tickets))
+        begun = datetime.now(UTC)
+        cases = [self._clients.case(self._plan.seed, ask, begun) for ask in self._plan.asks]
+        watching = asyncio.create_task(self._watch(cases))
         try:
             async with asyncio.TaskGroup() as group:
-                for at, act in self._script(tickets):
+                for at, act in self._script(cases):
                     group.create_task(self._later(at, act))
             faults = await self._weather.clear()
             self._say.print(f"all faults are over after {time.monotonic() - self._started:.0f} s")
@@ -115,8 +117,8 @@ class _Storm:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
         asked = self._ledger.asked
-        await self._come_too_late(tickets)
-        findings = await audit(self._desk.stack.demo, self._desk.database, self._ledger, tickets)
+        await self._come_too_late(cases)
+        findings = await audit(self._desk.stack.demo, self._desk.database, self._ledger, cases)
         await self._ledger.close()
         return Outcome(
             plan=self._plan,
@@ -125,48 +127,49 @@ class _Storm:
             workers=self._crew.raised,
             conflicts=self._clients.conflicts,
             accepted_conflicts=tuple(self._clients.accepted_conflicts),
-            certainty_seconds=_certainty(tickets, findings),
+            certainty_seconds=_certainty(cases, findings),
             horizon_requests=asked,
             stranger=dict(self._stranger.answers),
             seconds=time.monotonic() - self._started,
         )
 
-    def _script(self, tickets: list[Ticket]) -> Iterator[tuple[float, Act]]:
+    def _script(self, cases: list[Case]) -> Iterator[tuple[float, Act]]:
         """Everything that is to happen, and when."""
-        for ticket in tickets:
-            yield ticket.ask.at, partial(self._clients.see_through, ticket)
+        yield self._plan.tickets_from, self._clients.use_tickets
+        for case in cases:
+            yield case.ask.at, partial(self._clients.see_through, case)
         for fault in self._plan.faults:
             yield fault.at, partial(self._weather.strike, fault)
         for visit in self._plan.visits:
-            ticket = tickets[visit.number]
-            yield visit.at, partial(self._stranger.visit, ticket, wrapped=visit.wrapped)
+            case = cases[visit.number]
+            yield visit.at, partial(self._stranger.visit, case, wrapped=visit.wrapped)
 
     async def _later(self, at: float, act: Act) -> None:
         await asyncio.sleep(max(0.0, self._started + at - time.monotonic()))
         await act()
 
-    async def _watch(self, tickets: list[Ticket]) -> None:
+    async def _watch(self, cases: list[Case]) -> None:
         """Note when each request has ended, until all have."""
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=self._say, transient=True) as progress:
-            bar = progress.add_task("requests that have ended", total=len(tickets))
-            while (ended := await self._ended(tickets)) < len(tickets):
+            bar = progress.add_task("requests that have ended", total=len(cases))
+            while (ended := await self._ended(cases)) < len(cases):
                 progress.update(bar, completed=ended)
                 await asyncio.sleep(_LOOK_SECONDS)
 
-    async def _ended(self, tickets: list[Ticket]) -> int:
+    async def _ended(self, cases: list[Case]) -> int:
         statuses = await persist(lambda: _statuses(self._desk.database))
-        for ticket in tickets:
-            if ticket.ended_at is None and statuses.get(ticket.request.id) in TERMINAL:
-                ticket.ended_at = time.monotonic()
-        return sum(ticket.ended_at is not None for ticket in tickets)
+        for case in cases:
+            if case.ended_at is None and statuses.get(case.request.id) in TERMINAL:
+                case.ended_at = time.monotonic()
+        return sum(case.ended_at is not None for case in cases)
 
-    async def _come_too_late(self, tickets: list[Ticket]) -> None:
+    async def _come_too_late(self, cases: list[Case]) -> None:
         """Every envelope is handed in once more; two ledgers later nothing may have come of it."""
         self._say.print("a stranger hands in every stored envelope once more")
-        for ticket in tickets:
+        for case in cases:
             for wrapped in (False, True):
-                await self._stranger.visit(ticket, wrapped=wrapped)
+                await self._stranger.visit(case, wrapped=wrapped)
         await self._ledger.until(await self._ledger.newest() + 2)
 
 
@@ -175,14 +178,14 @@ async def _statuses(database: Database) -> dict[str, MintStatus]:
         return {row.id: MintStatus(row.status) for row in await tx.execute(_STATUSES)}
 
 
-def _certainty(tickets: list[Ticket], findings: Findings) -> tuple[float, ...]:
+def _certainty(cases: list[Case], findings: Findings) -> tuple[float, ...]:
     decided = (MintStatus.CONFIRMED, MintStatus.TIMEOUT_FAILED, MintStatus.ANOMALY)
     return tuple(
         sorted(
-            ticket.ended_at - ticket.approved_at
-            for ticket in tickets
-            if ticket.ended_at is not None
-            and ticket.approved_at is not None
-            and findings.statuses.get(ticket.request.id) in decided
+            case.ended_at - case.approved_at
+            for case in cases
+            if case.ended_at is not None
+            and case.approved_at is not None
+            and findings.statuses.get(case.request.id) in decided
         )
     )

@@ -6,14 +6,14 @@ from collections import Counter
 
 from stellar_sdk import FeeBumpTransactionEnvelope, Keypair, TransactionBuilder, TransactionEnvelope
 
-from benchmarks.chaos.clients import Ticket, persist
+from benchmarks.chaos.clients import Case, persist
 from benchmarks.chaos.sandbox_client import SandboxClient
 from db import reads
 from db.session import Database
-from domain.submission import Submission
+from domain.records import RequestRecord
 
-_FEE = 20_000
-"""Native stroops an operation: more than most of our own bids, so that it replaces them in the queue."""
+_DEARER = 10
+"""Times the fee of the envelope inside: so much replaces it in a node's queue."""
 
 
 class Stranger:
@@ -29,24 +29,27 @@ class Stranger:
         """Get an account."""
         await self._ledger.fund(self._keypair.public_key)
 
-    async def visit(self, ticket: Ticket, *, wrapped: bool) -> None:
+    async def visit(self, case: Case, *, wrapped: bool) -> None:
         """Hand in all that is stored for the request at this moment; wrapped, in a fee bump of one's own."""
-        submission = await persist(lambda: self._stored(ticket.request.id))
-        if submission is None:
+        record = await persist(lambda: self._record(case.request.id))
+        if record is None:
             return
-        envelopes = [submission.envelope_xdr, *(bump.envelope_xdr for bump in submission.fee_bumps)]
+        signed = [stored.envelope_xdr for stored in (record.ticket, record.submission) if stored]
         if wrapped:
-            envelopes = [self._wrap(submission, ticket.request.network_passphrase).to_xdr()]
+            envelopes = [self._wrap(one, case.request.network_passphrase).to_xdr() for one in signed]
+        else:
+            bumps = record.submission.fee_bumps if record.submission else ()
+            envelopes = [*signed, *(bump.envelope_xdr for bump in bumps)]
         for envelope in envelopes:
             self.answers[await self._ledger.hand_in(envelope)] += 1
 
-    async def _stored(self, request_id: str) -> Submission | None:
+    async def _record(self, request_id: str) -> RequestRecord | None:
         async with self._database.transaction() as tx:
-            record = await reads.request(tx, request_id)
-        return record.submission if record else None
+            return await reads.request(tx, request_id)
 
-    def _wrap(self, submission: Submission, passphrase: str) -> FeeBumpTransactionEnvelope:
-        inner = TransactionEnvelope.from_xdr(submission.envelope_xdr, passphrase)
-        bump = TransactionBuilder.build_fee_bump_transaction(self._keypair, _FEE, inner, passphrase)
+    def _wrap(self, envelope_xdr: str, passphrase: str) -> FeeBumpTransactionEnvelope:
+        inner = TransactionEnvelope.from_xdr(envelope_xdr, passphrase)
+        fee = _DEARER * -(-inner.transaction.fee // len(inner.transaction.operations))
+        bump = TransactionBuilder.build_fee_bump_transaction(self._keypair, fee, inner, passphrase)
         bump.sign(self._keypair)
         return bump

@@ -6,7 +6,10 @@ import asyncio
 import os
 import signal
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import suppress
+
+import psutil  # type: ignore[import-untyped]  # its wheel carries no types
 
 from benchmarks.chaos.crew import Crew
 from benchmarks.chaos.plan import HOUR, Blow, Fault
@@ -20,6 +23,11 @@ _KILLED = {
     Blow.POSTGRES_KILLED: ("postgres", signal.SIGKILL),
     # ends all sessions and writes all to disk; the supervisor starts it again
     Blow.POSTGRES_RESTARTED: ("postgres", signal.SIGINT),
+}
+_FROZEN = {
+    Blow.SANDBOX_FROZEN: "sandbox",
+    Blow.TEMPORAL_FROZEN: "temporal",
+    Blow.POSTGRES_FROZEN: "postgres",
 }
 _CLOCKS = {Blow.WORKER_KILLED: 0, Blow.CLOCK_AHEAD: HOUR, Blow.CLOCK_BEHIND: -HOUR}
 
@@ -38,6 +46,10 @@ class Weather:
         """Carry one fault out, to its end if it lasts."""
         if fault.kind in _KILLED:
             await self._kill(*_KILLED[Blow(fault.kind)])
+        elif fault.kind in _FROZEN:
+            await self._freeze(_FROZEN[Blow(fault.kind)], fault.seconds)
+        elif fault.kind == Blow.WORKER_STOPPED:
+            await self._crew.hand_over()
         elif fault.kind in _CLOCKS:
             await self._crew.replace(_CLOCKS[Blow(fault.kind)])
         elif fault.kind == Blow.WORKER_FROZEN:
@@ -54,6 +66,15 @@ class Weather:
         with suppress(ProcessLookupError):
             os.kill(self._supervisor.pids()[part], number)
 
+    async def _freeze(self, part: str, seconds: float) -> None:
+        """Nothing answers, no connection breaks; what was sent meanwhile is read later."""
+        frozen = _with_children(self._supervisor.pids()[part])
+        try:
+            _send(frozen, signal.SIGSTOP)
+            await asyncio.sleep(seconds)
+        finally:
+            _send(frozen, signal.SIGCONT)
+
     async def _of_the_ledger(self, fault: Fault) -> None:
         await self._ledger.switch_on(fault)
         if fault.kind in LASTING:
@@ -64,3 +85,18 @@ class Weather:
         """All faults of the ledger are over; what was carried out, without what met nobody."""
         await self._ledger.take_stock()
         return dict(self.done - Counter(self._ledger.unmet))
+
+
+def _with_children(pid: int) -> list[psutil.Process]:
+    try:
+        process = psutil.Process(pid)
+        return [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _send(processes: Iterable[psutil.Process], number: signal.Signals) -> None:
+    """A signal to those of them that still live."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)

@@ -9,7 +9,7 @@ from stellar_sdk import HashMemo, Payment, TransactionBuilder
 
 from benchmarks.chaos.audit import Findings, audit
 from benchmarks.chaos.book import read_book
-from benchmarks.chaos.clients import Ticket
+from benchmarks.chaos.clients import Case
 from benchmarks.chaos.plan import SHORT, Course, make_plan
 from benchmarks.chaos.proofs import refute
 from benchmarks.chaos.sandbox_client import SandboxClient
@@ -46,7 +46,7 @@ async def audited(minting, *requests: MintRequest) -> Findings:
         minting.seeded.tenant, ledger.issuer.public_key, str(ledger.asset), ledger.holder.public_key
     )
     async with sandbox_of(minting) as sandbox:
-        return await audit(demo, minting.database, sandbox, [Ticket(ASK, request) for request in requests])
+        return await audit(demo, minting.database, sandbox, [Case(ASK, request) for request in requests])
 
 
 async def pay(minting, request: MintRequest, amount: int) -> None:
@@ -147,9 +147,8 @@ async def test_a_proof_that_stands_is_verified(minting):
 async def test_a_proof_that_lies_is_refuted(minting, lie):
     """Whatever a proof says otherwise than the ledger speaks against it."""
     record = await minting.record(await timed_out(minting))
-    proof = record.result.proof.model_copy(update=lie)
-    lying = record.model_copy(update={"result": record.result.model_copy(update={"proof": proof})})
+    stored, proof = record.submission, record.result.proof
     async with sandbox_of(minting) as sandbox:
         book = await read_book(sandbox, minting.ledger.issuer.public_key)
-        assert await refute(record, record.submission.max_time, book, sandbox) is None
-        assert await refute(lying, record.submission.max_time, book, sandbox)
+        assert await refute(stored, proof, stored.max_time, book, sandbox) is None
+        assert await refute(stored, proof.model_copy(update=lie), stored.max_time, book, sandbox)

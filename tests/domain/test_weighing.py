@@ -112,7 +112,14 @@ NOTHING = {
     "another destination": (other(operations=(a_mint(REQUEST, destinations=(CHANNEL,)),)), CONTRADICTION),
     "a second claimant": (
         other(operations=(
-            a_mint(REQUEST, kind="create_claimable_balance", destinations=(REQUEST.destination, CHANNEL)),
+            a_mint(REQUEST, kind="create_claimable_balance", conditional=(CHANNEL,)),
+        )), CONTRADICTION,
+    ),
+    "claimable under conditions only": (
+        other(operations=(
+            a_mint(
+                REQUEST, kind="create_claimable_balance", destinations=(), conditional=(REQUEST.destination,)
+            ),
         )), CONTRADICTION,
     ),
     "twice in one": (other(operations=twice(REQUEST), operation_count=2), CONTRADICTION),
@@ -164,8 +171,7 @@ def test_a_request_without_an_envelope_has_no_evidence():
 
 def test_a_claimable_balance_pays_too():
     """For the destination alone, or with the issuer as the one who may take it back."""
-    issuer = REQUEST.asset.issuer
-    balance = a_mint(REQUEST, kind="create_claimable_balance", destinations=(REQUEST.destination, issuer))
+    balance = a_mint(REQUEST, kind="create_claimable_balance", conditional=(REQUEST.asset.issuer,))
     assert weigh(other(operations=(balance,)), RECORD).supports == (CONFIRMED,)
 
 

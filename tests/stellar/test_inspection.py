@@ -1,7 +1,7 @@
 """One look at a real ledger, and what it supports; anomalies are made for real."""
 
 import pytest
-from stellar_sdk import AccountMerge, BumpSequence, Payment, TextMemo
+from stellar_sdk import AccountMerge, BumpSequence, Keypair, Payment, TextMemo
 from temporalio.testing import ActivityEnvironment
 
 from activities.stellar import decoding, history
@@ -130,6 +130,20 @@ async def test_what_landed_is_confirmed(minting):
     [seen] = inspection.evidence.hashes
     assert (seen.landed.ledger, seen.landed.fee_charged) == (result.ledger, 100)
     assert (inspection.finding.conclusion, inspection.finding.warnings) == (Conclusion.CONFIRMED, ())
+
+
+async def test_a_mint_of_any_form_is_recognised(minting, ledger):
+    """A claimable balance, with the ticket's removal behind it, pays exactly what was asked too."""
+    newcomer = Keypair.random()
+    await ledger.fund(newcomer)
+    await minting.allow(claimable_balance=True, one_shot_ticket=True)
+    request = await minting.approved(destination=newcomer.public_key)
+    await minting.mint(request)
+    inspection = await inspect(minting, request)
+    paid, *rest = inspection.evidence.envelope.operations
+    assert (paid.destinations, paid.conditional) == ((newcomer.public_key,), (ledger.issuer.public_key,))
+    assert [operation.kind for operation in rest] == ["manage_data"]
+    assert (inspection.finding.supports, inspection.finding.warnings) == ((CONFIRMED,), ())
 
 
 async def test_what_landed_in_a_fee_bump_is_found_by_every_hash(minting, ledger):

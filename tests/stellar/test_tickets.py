@@ -6,10 +6,13 @@ import base64
 import pytest
 from sqlalchemy import text
 from stellar_sdk import Asset, Keypair, ManageData, Payment, TransactionEnvelope
+from temporalio.testing import ActivityEnvironment
 
 from activities.stellar import envelope, ticket_office
+from activities.stellar.inspect import Inspector
 from domain.ledger_options import MintForm, MintPlan
 from domain.mint_request import MintStatus
+from domain.steps import InspectStep
 from domain.submission import Outcome
 from domain.tickets import TicketOutcome, ticket_name
 from settings import TESTNET_PASSPHRASE
@@ -102,13 +105,19 @@ async def test_a_mint_by_hand_makes_ours_an_anomaly(minting, ledger):
     request = await with_ticket(minting)
     used = (await minting.record(request)).ticket.channel
     [other] = [channel for channel in ledger.channels if channel.public_key != used]
-    await minting.horizon.send((await rival(minting, request, other)).envelope_xdr)
-    await ledger.close()
+    by_hand = await rival(minting, request, other)
+    await minting.horizon.send(by_hand.envelope_xdr)
+    await ledger.close(5)
     result = await minting.mint(request)
     assert result.outcome is Outcome.ANOMALY
     assert "used up or removed the ticket" in result.reason
     assert len(await ledger.payments()) == 1
     assert (await minting.channel_states())[used] == "FROZEN"
+    # it landed before ours was signed, and the look at the ledger finds it all the same
+    inspector = Inspector(minting.database, minting.horizon)
+    seen = await ActivityEnvironment().run(inspector.inspect, InspectStep(request_id=request.id))
+    assert [other.hash for other in seen.evidence.others] == [by_hand.hash]
+    assert seen.finding.supports == (Outcome.CONFIRMED,)
 
 
 async def test_a_used_ticket_is_never_placed_again(minting, ledger):
