@@ -21,6 +21,7 @@ from activities.notifications.relay import Relay
 from activities.requests import RequestActivities
 from activities.stellar.activities import StellarActivities
 from activities.stellar.channel_accounts import ChannelAccountActivities
+from activities.stellar.channel_gate import MOST_WAITING
 from activities.stellar.horizon import Horizon
 from activities.stellar.rules import SubmissionRules
 from activities.stellar.signers import build_wallet
@@ -46,6 +47,9 @@ log = logging.getLogger("mintkeeper.worker")
 
 DRAIN = timedelta(seconds=20)
 """At SIGTERM running activities may finish for so long: one submit instead of two."""
+
+STELLAR_SLOTS = 4 * MOST_WAITING
+"""Those who wait for a channel account or the ledger only hold a slot; nobody else may lack one for it."""
 
 MAX_CACHED = 4000
 """Waiting requests kept in memory, about 100 kB each; one beyond it is replayed when something happens."""
@@ -153,6 +157,7 @@ def stellar_worker(client: Client, stellar: StellarActivities, accounts: Channel
             accounts.look_at_channels,
         ],
         interceptors=[ErrorBoundary()],
+        max_concurrent_activities=STELLAR_SLOTS,
         # the default would send a heartbeat every 8 s only, close to the 10 s after which one is missed
         max_heartbeat_throttle_interval=timedelta(seconds=3),
         graceful_shutdown_timeout=DRAIN,

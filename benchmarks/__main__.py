@@ -11,18 +11,31 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import lateness, lifecycle
+from benchmarks import channels, lateness, lifecycle
 from benchmarks.desk import open_desk
 from starter.local.stack import StackOptions, running_stack
 
 CHANNELS = 60
 """More than requests in flight, so that no request waits for a channel account."""
 
+CHANNELS_MEASURED = 50
+LEDGER_SECONDS = 5.0
+"""As on the public network."""
+
 Figures = dict[str, dict[str, object]]
 
 
-async def run(count: int, rounds: int, reminders: int, say: Console) -> Figures:
-    """Measure on a stack of its own, in a directory that is removed afterwards."""
+async def run(count: int, rounds: int, reminders: int, ledgers: int, say: Console) -> Figures:
+    """Measure on stacks of their own, in directories that are removed afterwards."""
+    figures = await _at_once(count, rounds, reminders, say)
+    with tempfile.TemporaryDirectory(prefix="mintkeeper-bench-") as directory:
+        say.print(f"{CHANNELS_MEASURED} channel accounts over {ledgers} ledgers of {LEDGER_SECONDS:g} s")
+        use = await channels.measure(Path(directory), CHANNELS_MEASURED, LEDGER_SECONDS, ledgers)
+    return {**figures, "channels": use}
+
+
+async def _at_once(count: int, rounds: int, reminders: int, say: Console) -> Figures:
+    """On a ledger that closes as soon as something waits."""
     with tempfile.TemporaryDirectory(prefix="mintkeeper-bench-") as directory:
         options = StackOptions(Path(directory), sla_scale=1, ledger_interval=0, channels=CHANNELS)
         async with running_stack(options, say.print) as stack, open_desk(stack, options.data_dir) as desk:
@@ -34,7 +47,7 @@ async def run(count: int, rounds: int, reminders: int, say: Console) -> Figures:
 
 def table(figures: Figures) -> Table:
     """The figures beside their goals."""
-    one, late = figures["lifecycle"], figures["reminders"]
+    one, late, use = figures["lifecycle"], figures["reminders"], figures["channels"]
     shown = Table("figure", "measured", "goal", title="mintkeeper benchmark")
     shown.add_row("full lifecycles per second", str(one["lifecycles_per_second"]), "")
     shown.add_row("bare workflows per second", str(one["bare_per_second"]), "")
@@ -43,6 +56,11 @@ def table(figures: Figures) -> Table:
     shown.add_row("history bytes, plain path", str(one["history_bytes"]), "at most 24576")
     shown.add_row(f"reminder lateness of {late['reminders']}, median", f"{late['median_seconds']} s", "")
     shown.add_row("reminder lateness, 99th percentile", f"{late['p99_seconds']} s", "at most 5 s")
+    each = f"mints per channel and ledger, {use['channels']} channels, {use['ledgers']} ledgers"
+    shown.add_row(each, str(use["per_channel_and_ledger"]), "at least 0.45")
+    shown.add_row(
+        "Horizon requests per mint, 100 in flight", str(use["horizon_requests_per_mint"]), "at most 4"
+    )
     return shown
 
 
@@ -52,10 +70,11 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=300, help="workflows of each kind in a round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--reminders", type=int, default=1000)
+    parser.add_argument("--ledgers", type=int, default=20, help="so long channel accounts are measured")
     parser.add_argument("--json", type=Path, default=Path("bench.json"), help="where the figures go")
     options = parser.parse_args()
     say = Console(stderr=True)
-    figures = asyncio.run(run(options.count, options.rounds, options.reminders, say))
+    figures = asyncio.run(run(options.count, options.rounds, options.reminders, options.ledgers, say))
     options.json.write_text(json.dumps(figures, indent=2) + "\n")
     Console().print(table(figures))
     say.print(f"the same as JSON: {options.json}")

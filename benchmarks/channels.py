@@ -25,7 +25,7 @@ LOOK_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class ChannelUse:
-    """`per_channel_and_ledger` is 1 at best; `horizon_requests_per_mint` counts every request of all parts."""
+    """`per_channel_and_ledger` is 1 at best; `horizon_requests_per_mint` counts those of all parts."""
 
     channels: int
     ledger_seconds: float
@@ -39,14 +39,18 @@ class ChannelUse:
 async def measure(directory: Path, channels: int, ledger_seconds: float, ledgers: int) -> dict[str, object]:
     """Keep requests in flight on a stack of its own for so many ledgers; what the ledger shows of them."""
     options = StackOptions(directory, sla_scale=1, ledger_interval=ledger_seconds, channels=channels)
-    async with running_stack(options) as stack, open_desk(stack, directory) as desk:
-        async with httpx.AsyncClient(base_url=stack.addresses.horizon_url) as horizon, _in_flight(desk):
-            first = await _newest(horizon) + WARM_UP_LEDGERS
-            await _until(horizon, first)
-            before = await _requests(horizon)
-            await _until(horizon, first + ledgers)
-            after = await _requests(horizon)
-            mints = await _mints(horizon, first + 1, first + ledgers)
+    async with (
+        running_stack(options) as stack,
+        open_desk(stack, directory) as desk,
+        httpx.AsyncClient(base_url=stack.addresses.horizon_url) as horizon,
+        _in_flight(desk),
+    ):
+        first = await _newest(horizon) + WARM_UP_LEDGERS
+        await _until(horizon, first)
+        before = await _requests(horizon)
+        await _until(horizon, first + ledgers)
+        after = await _requests(horizon)
+        mints = await _mints(horizon, first + 1, first + ledgers)
     asked = {route: count for route, count in (after - before).items() if count}
     return asdict(
         ChannelUse(
@@ -87,7 +91,7 @@ async def _client(desk: Desk) -> None:
 
 
 async def _until(horizon: httpx.AsyncClient, ledger: int) -> None:
-    while await _newest(horizon) < ledger:
+    while await _newest(horizon) < ledger:  # noqa: ASYNC110 - another process closes ledgers
         await asyncio.sleep(LOOK_SECONDS)
 
 
