@@ -23,8 +23,6 @@ class SandboxClient:
         self._http = httpx.AsyncClient(base_url=url, timeout=_SECONDS, trust_env=False)
         self.asked = 0
         """Questions to Horizon so far, those of this client left out."""
-        self.unmet: list[str] = []
-        """One-shot faults that were switched on and never met a question."""
         self._own = 0
 
     async def switch_on(self, fault: Fault) -> None:
@@ -40,14 +38,26 @@ class SandboxClient:
         """Switch all faults of a kind off."""
         (await self._ask("DELETE", "/sandbox/faults", params={"kind": kind})).raise_for_status()
 
-    async def take_stock(self) -> None:
-        """Add up what was asked and which faults are left over, and forget both: nothing keeps them."""
-        faults = (await self._ask("GET", "/sandbox/faults")).json()["faults"]
-        self.unmet += [fault["kind"] for fault in faults if fault["kind"] not in LASTING]
+    async def take_stock(self) -> list[dict[str, Any]]:
+        """The faults that are switched on; what was asked is added up, since nothing else keeps it."""
         self.asked += (await self._ask("GET", "/sandbox/stats")).json()["total"] - self._own
         self._own = 0
         await self._ask("DELETE", "/sandbox/stats")
+        faults: list[dict[str, Any]] = (await self._ask("GET", "/sandbox/faults")).json()["faults"]
+        return faults
+
+    async def put_back(self, faults: list[dict[str, Any]]) -> None:
+        """Switch on again what a ledger process took with it."""
+        for fault in faults:
+            wanted = {name: value for name, value in fault.items() if name != "since_ledger"}
+            wanted["count"] = max(1, fault["count"])
+            (await self._ask("POST", "/sandbox/faults", json=wanted)).raise_for_status()
+
+    async def clear(self) -> list[str]:
+        """All faults are over; kinds of the one-shot ones that never met a question."""
+        left = await self.take_stock()
         await self._ask("DELETE", "/sandbox/faults")
+        return [fault["kind"] for fault in left if fault["kind"] not in LASTING]
 
     async def hand_in(self, envelope_xdr: str) -> str:
         """Submit an envelope as anybody can; the answer's word, `nothing` if there was none."""

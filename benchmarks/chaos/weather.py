@@ -61,10 +61,10 @@ class Weather:
         self.done[fault.kind] += 1
 
     async def _kill(self, part: str, number: signal.Signals) -> None:
-        if part == "sandbox":
-            await self._ledger.take_stock()
+        faults = await self._ledger.take_stock() if part == "sandbox" else []
         with suppress(ProcessLookupError):
             os.kill(self._supervisor.pids()[part], number)
+        await self._ledger.put_back(faults)
 
     async def _freeze(self, part: str, seconds: float) -> None:
         """Nothing answers, no connection breaks; what was sent meanwhile is read later."""
@@ -83,8 +83,7 @@ class Weather:
 
     async def clear(self) -> dict[str, int]:
         """All faults of the ledger are over; what was carried out, without what met nobody."""
-        await self._ledger.take_stock()
-        return dict(self.done - Counter(self._ledger.unmet))
+        return dict(self.done - Counter(await self._ledger.clear()))
 
 
 def _with_children(pid: int) -> list[psutil.Process]:

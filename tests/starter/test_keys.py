@@ -83,9 +83,7 @@ def test_without_the_setting_there_is_no_authority():
     assert not open_authority("").has_keys
 
 
-@pytest.mark.parametrize(
-    "setting", ["file:", "vault:x", "/etc/key.pem", "env:", "env:NO_SUCH_KEY", "env:BAD"]
-)
+@pytest.mark.parametrize("setting", ["file:", "vault:x", "/etc/key.pem", "env:", "env:NO_KEY", "env:BAD"])
 def test_an_unusable_authority_key_is_refused_without_being_shown(monkeypatch, setting):
     """At the start, with the setting's or the variable's name, never with its content."""
     monkeypatch.setenv("BAD", "s3cret")
