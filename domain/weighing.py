@@ -96,12 +96,13 @@ def judge_recorded(
     DecisionRefused (unknown, stale).
     """
     digest = evidence.sha256()
-    found = next((inspection for inspection in recorded if inspection.sha256 == digest), None)
-    if found is None:
+    same = [inspection for inspection in recorded if inspection.sha256 == digest]
+    if not same:
         raise DecisionRefused(
             f"no inspection of this request has seen the evidence {digest[:16]}…: inspect the ledger again",
             RefusalReason.EVIDENCE_UNKNOWN,
         )
+    found = max(same, key=lambda inspection: inspection.at)
     if now - found.at > MAX_AGE:
         raise DecisionRefused(
             f"the evidence is of {utc_text(found.at)}, more than an hour ago: inspect the ledger again",

@@ -18,7 +18,10 @@ _REQUEST_LOCK = text("SELECT 1 FROM mint_requests WHERE id = :id FOR UPDATE")
 async def record_inspection(
     tx: Transaction, *, tenant: str, evidence: LedgerEvidence, finding: Finding, at: datetime
 ) -> None:
-    """An audit event `ledger.inspected` with the evidence's hash, once; the request stays as it is."""
+    """An audit event `ledger.inspected` with the evidence's hash; the request stays as it is.
+
+    Each look is one, also where no ledger has closed since the last: it says that somebody looked again.
+    """
     digest = evidence.sha256()
     # the row first, the chain last: the order of every other step
     await tx.run(_REQUEST_LOCK, {"id": evidence.request_id})
@@ -26,7 +29,7 @@ async def record_inspection(
         tx,
         tenant=tenant,
         request_id=evidence.request_id,
-        step=f"inspected:{digest}",
+        step=f"inspected:{at.isoformat()}",
         kind=INSPECTED,
         actor="ledger",
         at=at,

@@ -50,7 +50,7 @@ def test_the_promised_commands_are_there_and_no_stubs():
     names = {" ".join(words) for words in COMMANDS}
     promised = ["submit", "list", "show", "watch", "approve", "reject", "cancel", "resolve", "claim"]
     promised += ["release", "assign", "comment", "resubmit", "up", "demo", "worker", "web", "migrate"]
-    promised += ["sandbox", "providers", "doctor"]
+    promised += ["sandbox", "providers", "doctor", "ledger inspect"]
     promised += [
         f"{group} {verb}"
         for group in ("rule", "user", "topic", "channel")

@@ -234,6 +234,7 @@ def test_only_what_was_seen_lately_counts():
     assert refusal(evidence) == "evidence_unknown"
     assert refusal(evidence, recorded(evidence, TIMEOUT, sha256="0" * 64)) == "evidence_unknown"
     assert refusal(evidence, recorded(evidence, TIMEOUT, age=hour)) == ""
+    assert refusal(evidence, recorded(evidence, TIMEOUT, age=2 * hour), recorded(evidence, TIMEOUT)) == ""
     assert refusal(evidence, recorded(evidence, TIMEOUT, age=hour + timedelta(seconds=1))) == "evidence_stale"
 
 

@@ -46,6 +46,8 @@ async def test_an_anomaly_shows_who_used_the_sequence(minting, ledger):
     assert "change its key" in inspection.finding.warnings[0]
     [event] = await recorded(minting, request)
     assert (event.sha256, event.supports) == (evidence.sha256(), inspection.finding.supports)
+    again = await inspect(minting, request)
+    assert [event.sha256 for event in await recorded(minting, request)] == [again.sha256] * 2
     assert LedgerEvidence.parse(evidence.canonical()) == evidence
 
 
