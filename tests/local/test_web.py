@@ -1,9 +1,11 @@
-"""The web server of a running stack: to read, never to act."""
+"""The web server of a running stack: to read, and to acknowledge."""
+
+import re
 
 import httpx
 import pytest
 
-from tests.local.stacks import mintkeeper
+from tests.local.stacks import mintkeeper, until
 
 MEMO = "<script>alert('mint')</script> & more"
 
@@ -77,11 +79,33 @@ def test_foreign_host_names_are_refused(web):
     assert web.get("/api/requests", headers={"Host": "evil.example"}).status_code == 400
 
 
-def test_nothing_can_be_changed(web, submitted):
-    """There is no way to act over HTTP yet."""
+def test_nothing_can_be_changed_but_by_an_ack(web, submitted):
+    """The one way to act over HTTP is the link of a message."""
     paths = web.get("/openapi.json").json()["paths"]
-    assert {method for operations in paths.values() for method in operations} == {"get"}
+    acting = {path for path, operations in paths.items() if set(operations) != {"get"}}
+    assert acting == {"/acks/{token}"}
     assert web.post(f"/api/requests/{submitted['id']}/decisions", json={}).status_code in (404, 405)
+
+
+def test_the_link_in_a_message_acknowledges(up, web, submitted):
+    """From the provider's message to the receipt: by browser, by command line, and in no log."""
+
+    def link():
+        messages = httpx.get(f"{up.document()['providers_url']}/messages").json()
+        text = "".join(message["text"] for message in messages if submitted["id"] in message["text"])
+        return re.search(r"http://\S+/acks/([A-Za-z0-9_-]+)", text)
+
+    found = until(link, "the first notice is with its provider")
+    assert found[0].startswith(up.document()["web_url"])
+    assert web.get(found[0]).status_code == 200
+    receipt = web.post(found[0])
+    assert receipt.status_code == 200
+    assert mintkeeper("ack", found[0], data_dir=up.data_dir) == receipt.json()
+    shown = mintkeeper("show", submitted["id"], data_dir=up.data_dir)
+    assert shown["acknowledged"]["by"] == "#mint"
+    assert shown["next_timer"]["name"] == "expiry"
+    for log in (up.data_dir / "logs").iterdir():
+        assert found[1] not in log.read_text(errors="replace"), log.name
 
 
 def test_metrics_are_prometheus_text(web):
