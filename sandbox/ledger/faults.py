@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from sandbox.ledger.outages import OUTAGES
 from sandbox.ledger.rules import MAX_LEDGER_OPERATIONS
 from sandbox.ledger.state import REMEMBERED_LEDGERS
 
@@ -18,6 +19,7 @@ ONE_SHOT: Final = (
     "rate_limit",
     "reset",
     "unavailable",
+    "problem",
 )
 # Last until they are deleted.
 LASTING: Final = ("ingestion_lag", "surge_fee", "crowd", "stop_closing", "two_views")
@@ -40,8 +42,8 @@ class Fault:
     """A fault that is switched on; ``count`` requests are left to suffer it, 0 means it lasts.
 
     ``after_ledgers`` and ``ledgers`` count ledgers, ``operations`` those of a crowd in every ledger,
-    ``fee_per_operation`` is in stroops, ``retry_after`` in seconds, ``path`` is a prefix of the paths it
-    applies to, ``since_ledger`` the newest ledger when it was switched on.
+    ``fee_per_operation`` is in stroops, ``retry_after`` in seconds, ``problem`` what is answered, ``path`` a
+    prefix of the paths it applies to, ``since_ledger`` the newest ledger when it was switched on.
     """
 
     kind: str
@@ -51,6 +53,7 @@ class Fault:
     operations: int
     fee_per_operation: int
     retry_after: int
+    problem: str
     path: str
     since_ledger: int
 
@@ -70,7 +73,7 @@ class Faults:
         kind = wanted.get("kind")
         if kind not in ONE_SHOT + LASTING:
             raise UnknownFaultError(f"kind must be one of {', '.join(ONE_SHOT + LASTING)}")
-        unknown = set(wanted) - {"kind", "path", *_DEFAULTS}
+        unknown = set(wanted) - {"kind", "path", "problem", *_DEFAULTS}
         if unknown:
             raise UnknownFaultError(f"unknown field {', '.join(sorted(unknown))}")
         numbers = {name: _number(wanted, name) for name in _DEFAULTS}
@@ -81,7 +84,10 @@ class Faults:
         path = wanted.get("path", "/")
         if not isinstance(path, str) or not path.startswith("/"):
             raise UnknownFaultError("path must start with /")
-        fault = Fault(kind=str(kind), path=path, since_ledger=ledger, **numbers)
+        problem = wanted.get("problem", "service_unavailable")
+        if problem not in OUTAGES:
+            raise UnknownFaultError(f"problem must be one of {', '.join(OUTAGES)}")
+        fault = Fault(kind=str(kind), problem=problem, path=path, since_ledger=ledger, **numbers)
         self._active.append(fault)
         return fault
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from aiohttp import web
 
-from sandbox.ledger.codec import amount_string, is_account_id
+from sandbox.ledger.codec import amount_string, is_account_id, present
 from sandbox.ledger.entries import (
     Account,
     ClaimableBalance,
+    DataEntry,
     Entries,
     Trustline,
     load_account,
@@ -19,7 +21,7 @@ from sandbox.ledger.entries import (
 )
 from sandbox.ledger.http.context import Context, dump
 from sandbox.ledger.http.paging import BadParameterError, Page, hal, page_response
-from sandbox.ledger.http.problems import not_found
+from sandbox.ledger.http.problems import invalid_accounts_params, not_found
 from sandbox.ledger.http.render import (
     asset_fields,
     balance_token,
@@ -27,6 +29,7 @@ from sandbox.ledger.http.render import (
     render_balance,
     render_flags,
 )
+from sandbox.ledger.http.watch import wants_stream, watch
 from sandbox.ledger.node import View
 from sandbox.ledger.rules import LINE_AUTHORIZED, LINE_MAINTAIN
 
@@ -68,16 +71,45 @@ class AccountRoutes:
 
         return handle
 
+    def watched(self, read: _Read) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        """The same for a resource that can also be streamed: sent again whenever it has changed."""
+        once = self.at(read)
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            if wants_stream(request):
+                return await watch(request, self._context.node, partial(read, request))
+            return await once(request)
+
+        return handle
+
+    def accounts(self, request: web.Request, view: View) -> web.Response:
+        """GET /accounts, by the asset they trust, by a signer or by a sponsor: exactly one of these."""
+        page = Page.of(request, view)
+        asset, signer, sponsor = (request.query.get(name, "") for name in ("asset", "signer", "sponsor"))
+        if sum(map(bool, (asset, signer, sponsor))) != 1 or asset == "native":
+            return invalid_accounts_params()
+        found = {
+            entry.account_id
+            for entry in view.entries
+            if not isinstance(entry, ClaimableBalance) and _is_listed(entry, asset, signer, sponsor)
+        }
+        names = page.take(page.of_names(found, str, lambda name: (name,)))
+        accounts = [present(load_account(view.entries, name)) for name in names]
+        bodies = [dump(self._render(view, account)) for account in accounts]
+        return page_response(request, self._context.base_url, page, names, bodies)
+
     def account(self, request: web.Request, view: View) -> web.Response:
         """GET /accounts/{account_id}."""
         account_id = known_account(request)
         account = load_account(view.entries, account_id)
         if account is None:
             return not_found()
-        lines, data = view.entries.owned(account_id)
+        return hal(dump(self._render(view, account)))
+
+    def _render(self, view: View, account: Account) -> dict[str, Any]:
+        lines, data = view.entries.owned(account.account_id)
         modified_at = _closed_at(view, account.modified)
-        body = render_account(account, lines, data, modified_at, self._context.base_url)
-        return hal(dump(body))
+        return render_account(account, lines, data, modified_at, self._context.base_url)
 
     def data(self, request: web.Request, view: View) -> web.Response:
         """GET /accounts/{account_id}/data/{name}."""
@@ -93,7 +125,7 @@ class AccountRoutes:
         page = Page.of(request, view)
         wanted = request.query.get("asset"), request.query.get("claimant"), request.query.get("sponsor")
         found = [item for item in view.entries.claimable_balances() if _matches(item, *wanted)]
-        chosen = page.take(page.of_names(found, balance_token))
+        chosen = page.take(page.of_names(found, balance_token, _balance_place))
         bodies = [dump(self._balance(view, item)) for item in chosen]
         tokens = [balance_token(item) for item in chosen]
         return page_response(request, self._context.base_url, page, tokens, bodies)
@@ -115,11 +147,11 @@ class AccountRoutes:
         code, issuer = request.query.get("asset_code"), request.query.get("asset_issuer")
         names = [
             name
-            for name in sorted(totals)
+            for name in totals
             if (not code or name.partition(":")[0] == code)
             and (not issuer or name.partition(":")[2] == issuer)
         ]
-        chosen = page.take(page.of_names(names, _asset_token))
+        chosen = page.take(page.of_names(names, _asset_token, _asset_place))
         bodies = [dump(_render_asset(name, totals[name], view.entries)) for name in chosen]
         tokens = [_asset_token(name) for name in chosen]
         return page_response(request, self._context.base_url, page, tokens, bodies)
@@ -156,6 +188,25 @@ def _group(line: Trustline) -> str:
     if line.flags & LINE_AUTHORIZED:
         return _GROUPS[0]
     return _GROUPS[1] if line.flags & LINE_MAINTAIN else _GROUPS[2]
+
+
+def _asset_place(token: str) -> tuple[str, ...]:
+    return tuple(token.split("_", 2))
+
+
+def _balance_place(token: str) -> tuple[int, str]:
+    ledger, _, balance_id = token.partition("-")
+    return int(ledger), balance_id
+
+
+def _is_listed(entry: Account | Trustline | DataEntry, asset: str, signer: str, sponsor: str) -> bool:
+    """Whether the owner of an entry is asked for because of it; one of the three properties is not empty."""
+    if asset:
+        return isinstance(entry, Trustline) and entry.asset == asset
+    if signer:
+        return isinstance(entry, Account) and signer in dict(entry.all_signers())
+    signers = dict(entry.signer_sponsors).values() if isinstance(entry, Account) else ()
+    return sponsor in (entry.sponsor, *signers)
 
 
 def _asset_token(name: str) -> str:

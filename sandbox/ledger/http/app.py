@@ -16,8 +16,8 @@ from sandbox.ledger.http.paging import BadParameterError
 from sandbox.ledger.http.problems import (
     method_not_allowed,
     not_found,
+    outage,
     rate_limited,
-    unavailable,
     unsupported_media_type,
 )
 from sandbox.ledger.http.submit import ConnectionDropped, SubmitRoutes, drop_connection
@@ -42,7 +42,8 @@ def build_app(node: Node, base_url: str) -> web.Application:
 def _add_state(router: web.UrlDispatcher, accounts: AccountRoutes, network: NetworkRoutes) -> None:
     router.add_get("/", network.root)
     router.add_get("/fee_stats", network.fee_stats)
-    router.add_get("/accounts/{account_id}", accounts.at(accounts.account))
+    router.add_get("/accounts", accounts.at(accounts.accounts))
+    router.add_get("/accounts/{account_id}", accounts.watched(accounts.account))
     router.add_get("/accounts/{account_id}/data/{name}", accounts.at(accounts.data))
     router.add_get("/assets", accounts.at(accounts.assets))
     router.add_get("/claimable_balances", accounts.at(accounts.balances))
@@ -103,7 +104,10 @@ def _gateway_fault(node: Node, request: web.Request) -> web.Response | None:
     limited = node.faults.take("rate_limit", request.path)
     if limited is not None:
         return rate_limited(limited.retry_after)
-    return unavailable() if node.faults.take("unavailable", request.path) else None
+    if node.faults.take("unavailable", request.path) is not None:
+        return outage("service_unavailable")
+    wanted = node.faults.take("problem", request.path)
+    return outage(wanted.problem) if wanted is not None else None
 
 
 async def _answer(request: web.Request, handler: _Handler) -> web.StreamResponse:

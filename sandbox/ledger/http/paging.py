@@ -7,7 +7,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from aiohttp import web
@@ -21,6 +21,7 @@ _INT64_DIGITS = 19
 _IN_LEDGER = (1 << 32) - 1
 
 Record = TypeVar("Record")
+Place = tuple[Any, ...]
 
 
 class BadParameterError(Exception):
@@ -94,12 +95,24 @@ class Page:
             end = min(end, bisect_left(records, cursor, key=token))
         return (records[index] for index in range(end - 1, -1, -1))
 
-    def of_names(self, records: Sequence[Record], token: Callable[[Record], str]) -> Iterator[Record]:
-        """The same for tokens that are plain text, in the order given."""
-        ordered = list(reversed(records)) if self.descending else list(records)
-        tokens = [token(record) for record in ordered]
-        start = tokens.index(self.cursor) + 1 if self.cursor in tokens else 0
-        return iter(ordered[start:])
+    def of_names(
+        self, records: Iterable[Record], token: Callable[[Record], str], place: Callable[[str], Place]
+    ) -> list[Record]:
+        """The same for tokens that are text and have a place in an order, for which ValueError is none.
+
+        Raises:
+            BadParameterError: the cursor has no place.
+        """
+        ordered = sorted(records, key=lambda record: place(token(record)), reverse=self.descending)
+        if not self.cursor:
+            return ordered
+        try:
+            behind = place(self.cursor)
+        except ValueError as error:
+            raise BadParameterError("cursor", "cursor: invalid value") from error
+        if self.descending:
+            return [record for record in ordered if place(token(record)) < behind]
+        return [record for record in ordered if place(token(record)) > behind]
 
     def take(self, records: Iterable[Record]) -> list[Record]:
         """As many as the page holds."""

@@ -8,6 +8,8 @@ from typing import Final
 
 from aiohttp import web
 
+from sandbox.ledger.outages import OUTAGES
+
 _TYPES: Final = "https://stellar.org/horizon-errors/"
 
 _NOT_FOUND: Final = (
@@ -33,7 +35,7 @@ def problem(
         text=json.dumps(body),
         content_type="application/problem+json",
         charset="utf-8",
-        headers=headers,
+        headers={"Cache-Control": "no-cache, no-store, max-age=0", **(headers or {})},
     )
 
 
@@ -46,6 +48,12 @@ def bad_request(field: str, reason: str) -> web.Response:
     """400: a parameter is wrong."""
     extras = {"invalid_field": field, "reason": reason}
     return problem("bad_request", "Bad Request", 400, _BAD_REQUEST, extras)
+
+
+def invalid_accounts_params() -> web.Response:
+    """400: accounts can only be listed by one property."""
+    detail = "Exactly one filter is needed: asset, signer or sponsor."
+    return problem("invalid_accounts_params", "Invalid Accounts Parameters", 400, detail)
 
 
 def method_not_allowed() -> web.Response:
@@ -94,7 +102,7 @@ def rate_limited(retry_after: int) -> web.Response:
     return problem("rate_limit_exceeded", "Rate Limit Exceeded", 429, detail, headers=headers)
 
 
-def unavailable() -> web.Response:
-    """503: not at this time."""
-    detail = "Not available at the moment."
-    return problem("service_unavailable", "Service Unavailable", 503, detail)
+def outage(name: str) -> web.Response:
+    """One of `OUTAGES`: what a gateway or a node in trouble answers whatever was asked."""
+    title, status = OUTAGES[name]
+    return problem(name, title, status, "The sandbox was told to answer so.")

@@ -9,17 +9,16 @@ from aiohttp import web
 
 from sandbox.ledger.http.context import Context
 from sandbox.ledger.http.paging import Page, page_response
+from sandbox.ledger.http.watch import GOODBYE, begin, wants_stream
 from sandbox.ledger.node import View
 
 # What a collection shows of a page: positions and rendered records.
 Fetch = Callable[[Page, View], Sequence[tuple[str, bytes]]]
-_HELLO = b'retry: 1000\nevent: open\ndata: "hello"\n\n'
-_GOODBYE = b'retry: 10\nevent: close\ndata: "byebye"\n\n'
 
 
 async def answer(request: web.Request, context: Context, fetch: Fetch) -> web.StreamResponse:
     """A page of a collection, or the records behind the cursor as they come, whatever the client accepts."""
-    if "text/event-stream" in request.headers.get("Accept", ""):
+    if wants_stream(request):
         return await _stream(request, context, fetch)
     view = context.node.view()
     page = Page.of(request, view)
@@ -33,11 +32,7 @@ async def _stream(request: web.Request, context: Context, fetch: Fetch) -> web.S
     node = context.node
     page = Page.of(request, node.ingested())
     upcoming, found = node.upcoming, fetch(page, node.ingested())
-    response = web.StreamResponse(
-        headers={"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
-    )
-    await response.prepare(request)
-    await response.write(_HELLO)
+    response = await begin(request)
     while True:
         for token, body in found:
             await response.write(b"id: %b\ndata: %b\n\n" % (token.encode(), body))
@@ -47,5 +42,5 @@ async def _stream(request: web.Request, context: Context, fetch: Fetch) -> web.S
             page = replace(page, cursor=found[-1][0], limit=page.limit - len(found))
         await upcoming.wait()
         upcoming, found = node.upcoming, fetch(page, node.ingested())
-    await response.write(_GOODBYE)
+    await response.write(GOODBYE)
     return response

@@ -6,6 +6,8 @@ import aiohttp
 import pytest
 from stellar_sdk import Asset, CreateAccount, Payment
 
+from sandbox.ledger.outages import OUTAGES
+
 XLM = Asset.native()
 
 
@@ -234,3 +236,26 @@ async def test_faults_do_not_touch_the_sandbox_routes(pair):
     await ledger.fault("unavailable", count=3)
     await ledger.close()
     assert len((await ledger.get("/sandbox/faults"))[1]["faults"]) == 1
+
+
+@pytest.mark.parametrize("name", list(OUTAGES))
+async def test_every_problem_can_be_had(pair, name):
+    """Each problem document of Horizon comes once when asked for, and never with null extras."""
+    ledger, alice, _ = pair
+    await ledger.fault("problem", problem=name, path="/accounts")
+    assert (await ledger.get("/"))[0] == 200
+    async with ledger.http.get(f"/accounts/{alice.public_key}") as answer:
+        body = await answer.json(content_type=None)
+        assert answer.headers["Content-Type"] == "application/problem+json; charset=utf-8"
+        assert answer.headers["Cache-Control"] == "no-cache, no-store, max-age=0"
+    assert (answer.status, body["title"]) == (OUTAGES[name][1], OUTAGES[name][0])
+    assert body["type"] == f"https://stellar.org/horizon-errors/{name}"
+    assert "extras" not in body
+    assert (await ledger.get(f"/accounts/{alice.public_key}"))[0] == 200
+
+
+async def test_an_unknown_problem_is_refused(ledger):
+    """A problem that Horizon does not have is no fault."""
+    status, body = await ledger.post("/sandbox/faults", json={"kind": "problem", "problem": "nonsense"})
+    assert status == 400
+    assert "stale_history" in body["extras"]["reason"]

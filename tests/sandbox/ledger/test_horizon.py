@@ -9,7 +9,13 @@ from stellar_sdk import (
     Account,
     Asset,
     AuthorizationFlag,
+    BeginSponsoringFutureReserves,
     ChangeTrust,
+    Claimant,
+    ClaimClaimableBalance,
+    CreateClaimableBalance,
+    EndSponsoringFutureReserves,
+    ManageData,
     MuxedAccount,
     Payment,
     SetOptions,
@@ -321,6 +327,54 @@ async def test_fee_statistics_are_strings(pair):
     assert (body["fee_charged"]["max"], body["max_fee"]["max"]) == ("100", "700")
     assert all(isinstance(value, str) for value in body["fee_charged"].values())
     assert isinstance(body["last_ledger"], str)
+
+
+async def test_accounts_by_what_they_have(pair):
+    """Accounts are listed by asset, signer or sponsor, by name and paged; by exactly one of these."""
+    ledger, alice, bob = pair
+    third = ledger.key("third")
+    await ledger.fund(third)
+    asset = Asset("EURT", alice.public_key)
+    for holder in (bob, third):
+        assert await ledger.run(holder, ChangeTrust(asset)) == ["tx_success"]
+    sandwich = [
+        BeginSponsoringFutureReserves(bob.public_key),
+        ManageData("a", b"b", source=bob.public_key),
+        EndSponsoringFutureReserves(source=bob.public_key),
+    ]
+    assert await ledger.run(alice, *sandwich, signers=[alice, bob]) == ["tx_success"]
+
+    async def listed(**query):
+        _, body = await ledger.get("/accounts", **query)
+        return [record["account_id"] for record in body["_embedded"]["records"]]
+
+    name = f"EURT:{alice.public_key}"
+    holders = sorted([bob.public_key, third.public_key])
+    assert await listed(asset=name) == holders
+    assert await listed(asset=name, order="desc") == holders[::-1]
+    assert await listed(asset=name, cursor=holders[0]) == holders[1:]
+    assert await listed(signer=alice.public_key) == [alice.public_key]
+    assert await listed(sponsor=alice.public_key) == [bob.public_key]
+    for query in ({}, {"asset": "native"}, {"asset": name, "signer": alice.public_key}):
+        status, body = await ledger.get("/accounts", **query)
+        assert (status, body["title"]) == (400, "Invalid Accounts Parameters")
+
+
+async def test_a_page_goes_on_behind_what_has_gone(pair):
+    """A claimable balance that was claimed since is still a place in the list; nonsense is none."""
+    ledger, alice, bob = pair
+    ids = []
+    for _ in range(3):
+        envelope = await ledger.build(alice, CreateClaimableBalance(XLM, "1", [Claimant(bob.public_key)]))
+        await ledger.offer(envelope)
+        await ledger.close()
+        ids.append(envelope.transaction.get_claimable_balance_id(0))
+    _, page = await ledger.get("/claimable_balances", limit="2")
+    cursor = page["_embedded"]["records"][-1]["paging_token"]
+    assert await ledger.run(bob, ClaimClaimableBalance(ids[1])) == ["tx_success"]
+    _, rest = await ledger.get("/claimable_balances", cursor=cursor)
+    assert [record["id"] for record in rest["_embedded"]["records"]] == ids[2:]
+    assert (await ledger.get("/claimable_balances", cursor="x"))[0] == 400
 
 
 async def test_requests_are_counted(ledger):

@@ -192,6 +192,26 @@ async def test_a_stream_without_a_cursor_starts_at_the_beginning(network):
     assert [item["sequence"] for item in ledgers] == list(range(1, 13))
 
 
+async def test_streams_one_account_as_it_changes(network):
+    """The account comes at once, and again only when a ledger has changed it."""
+    ledger, server = network
+    owner, other = await funded(ledger), await funded(ledger)
+    stream = server.accounts().account_id(other.public_key).stream()
+    first = await asyncio.wait_for(anext(stream), 60)
+    account = await server.load_account(owner.public_key)
+    builder = TransactionBuilder(account, ledger.passphrase).set_timeout(60)
+    envelope = builder.append_payment_op(other.public_key, Asset.native(), "1").build()
+    envelope.sign(owner)
+    await server.submit_transaction(envelope)
+    second = await asyncio.wait_for(anext(stream), 60)
+    await stream.aclose()
+    shown = [item["balances"][0]["balance"] for item in (first, second)]
+    assert shown == ["10000.0000000", "10001.0000000"]
+    path, events = f"/accounts/{Keypair.random().public_key}", {"Accept": "text/event-stream"}
+    async with ledger.http.get(path, headers=events) as answer:
+        assert (answer.status, answer.content_type) == (404, "application/problem+json")
+
+
 async def test_pages_link_to_each_other(network):
     """`next` and `prev` of a page lead forwards and back without gap or repetition."""
     ledger, server = network

@@ -1,0 +1,48 @@
+"""Server-sent events: how a stream begins and ends, and streams of one resource that changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from aiohttp import web
+
+from sandbox.ledger.node import Node, View
+
+HELLO: Final = b'retry: 1000\nevent: open\ndata: "hello"\n\n'
+GOODBYE: Final = b'retry: 10\nevent: close\ndata: "byebye"\n\n'
+_MOST_EVENTS: Final = 10
+
+
+def wants_stream(request: web.Request) -> bool:
+    """Whether the client asked for events."""
+    return "text/event-stream" in request.headers.get("Accept", "")
+
+
+async def begin(request: web.Request) -> web.StreamResponse:
+    """The response to write events to."""
+    response = web.StreamResponse(
+        headers={"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
+    )
+    await response.prepare(request)
+    await response.write(HELLO)
+    return response
+
+
+async def watch(request: web.Request, node: Node, read: Callable[[View], web.Response]) -> web.StreamResponse:
+    """A resource now and each time a ledger has changed it; a problem ends it, or is the answer if first."""
+    upcoming, found = node.upcoming, read(node.ingested())
+    if found.status != web.HTTPOk.status_code:
+        return found
+    response = await begin(request)
+    sent, shown = 0, b""
+    while sent < _MOST_EVENTS and found.status == web.HTTPOk.status_code:
+        body = bytes(found.body or b"") if isinstance(found.body, bytes) else b""
+        if body != shown:
+            await response.write(b"data: %b\n\n" % body)
+            sent, shown = sent + 1, body
+        if sent < _MOST_EVENTS:
+            await upcoming.wait()
+            upcoming, found = node.upcoming, read(node.ingested())
+    await response.write(GOODBYE)
+    return response
