@@ -103,13 +103,26 @@ class TopUpOrder(BaseModel):
     to: Stroops = STARTING_BALANCE
 
 
+class TopUpStep(BaseModel):
+    """The next payments of a top-up, by what Horizon shows at `at_ledger` or later."""
+
+    model_config = _frozen
+
+    order: TopUpOrder
+    at_ledger: int = 0
+
+
 class BatchStep(BaseModel):
-    """Accounts that one transaction can create, with `balance` native stroops each."""
+    """Accounts that one transaction can create, with `balance` native stroops each.
+
+    What Horizon shows counts at `at_ledger` or later only: the last transaction's end is known there.
+    """
 
     model_config = _frozen
 
     channels: tuple[ChannelKey, ...]
     balance: Stroops
+    at_ledger: int = 0
 
 
 class Payment(BaseModel):
@@ -146,6 +159,8 @@ class Delivered(BaseModel):
     """It stands in a ledger and did what it should."""
     word: str = ""
     """If not: the ledger's result codes, or the last answer before its time bound passed."""
+    ledger: int = 0
+    """The ledger by which that is known."""
 
 
 class CreateReport(BaseModel):

@@ -30,6 +30,7 @@ with workflow.unsafe.imports_passed_through():
         TopUpAnswer,
         TopUpOrder,
         TopUpReport,
+        TopUpStep,
     )
     from domain.steps import STELLAR_QUEUE
     from workflows.handling import cause_of
@@ -51,6 +52,7 @@ class _Funded:
     def __init__(self) -> None:
         self._progress = Progress()
         self._fruitless = 0
+        self._at_ledger = 0
 
     @workflow.query
     def progress(self) -> Progress:
@@ -61,6 +63,7 @@ class _Funded:
         """Whether it landed; raises when too many in a row did not."""
         delivered: Delivered = await _stellar(words.DELIVER_FUNDING, funding, Delivered)
         self._fruitless = 0 if delivered.landed else self._fruitless + 1
+        self._at_ledger = max(self._at_ledger, delivered.ledger)
         if self._fruitless >= MOST_FRUITLESS:
             raise ApplicationError(
                 f"{MOST_FRUITLESS} transactions of funding account {funding.account} came to nothing, the "
@@ -84,15 +87,16 @@ class ChannelAccountsWorkflow(_Funded):
             )
             for start in range(0, len(planned), ACCOUNTS_PER_TRANSACTION):
                 batch = planned[start : start + ACCOUNTS_PER_TRANSACTION]
-                await self._create(BatchStep(channels=batch, balance=order.balance))
+                await self._create(batch, order.balance)
                 self._progress = Progress(done=start + len(batch), total=order.count)
         except (ActivityError, ApplicationError) as error:
             raise self._told_what_is_left(cause_of(error)) from error
         return CreateReport(channels=planned)
 
-    async def _create(self, batch: BatchStep) -> None:
+    async def _create(self, batch: tuple[ChannelKey, ...], balance: int) -> None:
         while True:
-            funding: Funding | None = await _stellar(words.FUND_CHANNELS, batch, Funding | None)
+            step = BatchStep(channels=batch, balance=balance, at_ledger=self._at_ledger)
+            funding: Funding | None = await _stellar(words.FUND_CHANNELS, step, Funding | None)
             if funding is None:
                 return
             await self._deliver(funding)
@@ -115,7 +119,8 @@ class ChannelTopUpWorkflow(_Funded):
         paid: list[Payment] = []
         try:
             while True:
-                answer: TopUpAnswer = await _stellar(words.TOP_UP_CHANNELS, order, TopUpAnswer)
+                step = TopUpStep(order=order, at_ledger=self._at_ledger)
+                answer: TopUpAnswer = await _stellar(words.TOP_UP_CHANNELS, step, TopUpAnswer)
                 if answer.funding is None:
                     return TopUpReport(payments=tuple(paid), missing=answer.missing)
                 if await self._deliver(answer.funding):

@@ -35,6 +35,7 @@ from domain.channel_accounts import (
     Payment,
     TopUpAnswer,
     TopUpOrder,
+    TopUpStep,
 )
 from domain.errors import ConfigurationError, Refused, Unavailable
 
@@ -75,7 +76,7 @@ class ChannelAccountActivities:
             return await self._open_or_sign(step)
 
     async def _open_or_sign(self, step: BatchStep) -> Funding | None:
-        funder = await self._funder()
+        funder = await self._funder(step.at_ledger)
         views = await self._look(channel.account for channel in step.channels)
         existing = {view.account_id for view in views if isinstance(view, AccountView)}
         async with self._database.transaction() as tx:
@@ -88,23 +89,25 @@ class ChannelAccountActivities:
         return funding.sign_creation(self._wallet, self._rules, funder, missing, step.balance, newest)
 
     @activity.defn(name=words.TOP_UP_CHANNELS)
-    async def top_up_channels(self, order: TopUpOrder) -> TopUpAnswer:
+    async def top_up_channels(self, step: TopUpStep) -> TopUpAnswer:
         """Sign the next payments to accounts below the mark; none when nothing is left to pay.
 
         The funding account is read first: a transaction that lands after that makes this one's sequence
         useless, one that landed before it shows in the balances. So nothing is paid twice.
         """
         async with beating():
-            return await self._sign_payments(order)
+            return await self._sign_payments(step)
 
-    async def _sign_payments(self, order: TopUpOrder) -> TopUpAnswer:
-        funder = await self._funder()
-        known = [channel for channel in await self._known() if channel.state is not ChannelState.PLANNED]
-        views = await self._look(channel.account for channel in known)
-        if any(view.ledger < funder.ledger for view in views):
-            raise Unavailable(f"Horizon shows an account as of before ledger {funder.ledger}")
+    async def _sign_payments(self, step: TopUpStep) -> TopUpAnswer:
+        funder = await self._funder(step.at_ledger)
+        made = [channel for channel in await self._known() if channel.state is not ChannelState.PLANNED]
+        views = await self._look(
+            channel.account for channel in made if self._wallet.is_channel(channel.account)
+        )
+        for view in views:
+            _check_height(view, funder.ledger)
         missing = tuple(view.account_id for view in views if isinstance(view, NoAccount))
-        payments = _payments(views, order)[:PAYMENTS_PER_TRANSACTION]
+        payments = _payments(views, step.order)[:PAYMENTS_PER_TRANSACTION]
         if not payments:
             return TopUpAnswer(missing=missing)
         funding.check_payments(funder, payments, self._rules)
@@ -135,8 +138,8 @@ class ChannelAccountActivities:
             )
         return self._wallet.family
 
-    async def _funder(self) -> AccountView:
-        """The funding account now; it must be nobody else's transaction source."""
+    async def _funder(self, at_ledger: int = 0) -> AccountView:
+        """The funding account at that ledger or later; it must be nobody else's transaction source."""
         account = self._wallet.funding
         if account is None:
             raise ConfigurationError(
@@ -153,6 +156,7 @@ class ChannelAccountActivities:
                 "check MINTKEEPER_HORIZON_URL and MINTKEEPER_NETWORK_PASSPHRASE"
             )
         view = await self._horizon.account(account)
+        _check_height(view, at_ledger)
         if isinstance(view, NoAccount):
             raise Refused(f"funding account {account} does not exist on the ledger: fund it")
         return view
@@ -169,6 +173,12 @@ class ChannelAccountActivities:
                 return await self._horizon.account(account)
 
         return list(await asyncio.gather(*(one(account) for account in accounts)))
+
+
+def _check_height(view: AccountView | NoAccount, at_ledger: int) -> None:
+    """Raise Unavailable for a view from before that ledger: one of Horizon's sources is behind."""
+    if 0 < view.ledger < at_ledger:
+        raise Unavailable(f"Horizon shows ledger {view.ledger}, although {at_ledger} has closed")
 
 
 def _check_family(family: KeyFamily, known: Iterable[ChannelRecord]) -> None:

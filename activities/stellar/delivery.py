@@ -72,11 +72,11 @@ def _due_to_send(answer: Answer, ledgers: int) -> bool:
 
 def _judge(finding: Landed | Proof, answer: Answer) -> Delivered:
     if isinstance(finding, Proof):
-        return Delivered(landed=False, word=answer.word)
+        return Delivered(landed=False, word=answer.word, ledger=finding.account_ledger or 0)
     operations = finding.result_codes.get("operations")
     codes = operations if isinstance(operations, list) else [finding.result_codes.get("transaction", "")]
     telling = [str(code) for code in codes if code != "op_success"]
-    return Delivered(landed=finding.successful, word=" ".join(dict.fromkeys(telling)))
+    return Delivered(landed=finding.successful, word=" ".join(dict.fromkeys(telling)), ledger=finding.ledger)
 
 
 async def _wait(seconds: float) -> None:

@@ -107,6 +107,12 @@ class Wallet:
         own = [*ordered, issuer, *([funding] if funding else [])]
         self._signers: Mapping[str, Signer] = {signer.account_id: signer for signer in own}
 
+    def is_channel(self, account_id: str) -> bool:
+        """Whether it is a channel account that this wallet can sign for."""
+        if account_id in self.channels:
+            return True
+        return self.family is not None and self.family.signer(account_id) is not None
+
     def sign(self, digest: bytes, account_ids: list[str]) -> list[DecoratedSignature]:
         """Sign a hash for these accounts, in this order; raises ConfigurationError for one without a key."""
         return [self._signer(account_id).sign(digest) for account_id in account_ids]

@@ -14,6 +14,7 @@ from domain.channel_accounts import (
     ChannelState,
     CreateOrder,
     TopUpOrder,
+    TopUpStep,
 )
 from domain.errors import ConfigurationError, Refused
 from tests.support.channels import Family, family_on
@@ -136,8 +137,8 @@ async def test_two_transactions_of_one_sequence_pay_once(family: Family):
     """A worker that was given up for dead still sends: its transaction and the new one exclude each other."""
     await family.create(1)
     await _empty(family, 0)
-    worker, order = family.activities(), TopUpOrder(below=LOW, to=FULL)
-    signed = [(await run(worker.top_up_channels, order)).funding for _ in range(2)]
+    worker, step = family.activities(), TopUpStep(order=TopUpOrder(below=LOW, to=FULL))
+    signed = [(await run(worker.top_up_channels, step)).funding for _ in range(2)]
     async with family.ledger.closing():
         for funding in signed:
             await run(worker.deliver_funding, funding)
@@ -181,8 +182,35 @@ async def test_a_channel_account_that_is_gone_is_named(family: Family):
     """It is not paid, since that would fail the whole transaction."""
     await family.create(1)
     await family.run("INSERT INTO stellar_channels (account, state) VALUES (:a, 'FREE')", a=family.account(7))
-    answer = await run(family.activities().top_up_channels, TopUpOrder(below=LOW, to=FULL))
+    step = TopUpStep(order=TopUpOrder(below=LOW, to=FULL))
+    answer = await run(family.activities().top_up_channels, step)
     assert (answer.funding, answer.missing) == (None, (family.account(7),))
+
+
+async def test_an_account_that_nobody_can_sign_for_gets_nothing(family: Family):
+    """Its signer was taken out of the configuration: it carries no mint any more."""
+    await family.ledger.fund(stranger := Keypair.random())
+    await family.run(
+        "INSERT INTO stellar_channels (account, state) VALUES (:a, 'FREE')", a=stranger.public_key
+    )
+    assert await family.top_up(TopUpOrder(below=LOW * 10_000, to=FULL * 10_000)) == {}
+
+
+async def test_views_at_different_heights_do_no_harm(family: Family):
+    """A balancer before two nodes, one behind: each account is made once, and paid once."""
+    # both nodes have seen the funding account come into being
+    await family.ledger.close(3)
+    await family.ledger.fault("two_views", ledgers=3)
+    await family.create(21)
+    await family.ledger.clear_faults()
+    assert await family.states() == dict.fromkeys(range(21), ChannelState.FREE)
+    assert (await family.on_ledger(family.funder.public_key))["num_sponsoring"] == 42
+    await _empty(family, 0)
+    await family.ledger.close(3)
+    await family.ledger.fault("two_views", ledgers=3)
+    await family.top_up(TopUpOrder(below=LOW, to=FULL))
+    await family.ledger.clear_faults()
+    assert await family.native(family.account(0)) == FULL
 
 
 async def test_the_ledger_is_looked_at(family: Family):

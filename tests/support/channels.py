@@ -1,5 +1,6 @@
 """A family of channel accounts: a mnemonic phrase, a funding account, and the activities over both."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -24,11 +25,16 @@ from domain.channel_accounts import (
     ChannelState,
     CreateOrder,
     TopUpOrder,
+    TopUpStep,
 )
+from domain.errors import Unavailable
 from tests.support.ledger import MintLedger, mint_ledger
 from tests.support.mortal import Killed
 from tests.support.postgres import Seeded
 from worker import maintenance_worker, stellar_worker
+
+ATTEMPTS = 1000
+"""So often an activity may be tried again before a test gives up."""
 
 Answer = TypeVar("Answer")
 
@@ -82,19 +88,22 @@ class Family:
                 batch = planned[start : start + ACCOUNTS_PER_TRANSACTION]
                 step = BatchStep(channels=batch, balance=balance)
                 while signed := await self._survive(lambda crew: crew.fund_channels, step, worker):
-                    await self._survive(lambda crew: crew.deliver_funding, signed, worker)
+                    delivered = await self._survive(lambda crew: crew.deliver_funding, signed, worker)
+                    step = step.model_copy(update={"at_ledger": delivered.ledger})
 
     async def top_up(
         self, order: TopUpOrder, worker: ChannelAccountActivities | None = None
     ) -> dict[str, int]:
         """What the workflow does; answers what was paid to whom."""
         paid: dict[str, int] = {}
+        step = TopUpStep(order=order)
         async with self.ledger.closing():
             while True:
-                answer = await self._survive(lambda crew: crew.top_up_channels, order, worker)
+                answer = await self._survive(lambda crew: crew.top_up_channels, step, worker)
                 if answer.funding is None:
                     return paid
                 delivered = await self._survive(lambda crew: crew.deliver_funding, answer.funding, worker)
+                step = step.model_copy(update={"at_ledger": delivered.ledger})
                 for payment in answer.funding.payments if delivered.landed else ():
                     paid[payment.account] = paid.get(payment.account, 0) + payment.amount
 
@@ -104,13 +113,17 @@ class Family:
         argument: Any,
         worker: ChannelAccountActivities | None,
     ) -> Answer:
-        crew = [worker, self.activities()] if worker else [self.activities()]
-        for member in crew:
+        member = worker or self.activities()
+        for _ in range(ATTEMPTS):
             try:
                 return await ActivityEnvironment().run(choose(member), argument)
             except Killed:
-                continue
-        raise AssertionError("a worker that should live has died")
+                # another worker goes on
+                member = self.activities()
+            except Unavailable:
+                # as Temporal does
+                await asyncio.sleep(0.02)
+        raise AssertionError(f"still failing after {ATTEMPTS} attempts")
 
     async def channels(self) -> list[ChannelRecord]:
         """Every channel account that the database knows."""
