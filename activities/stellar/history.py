@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -85,30 +86,37 @@ class History:
         Each kind is certain by itself, whatever else a history with gaps may hide: a sequence is used
         once, and a jump over it or the account's end counts only from below it.
         """
-        count, channel = 0, self._submission.channel
-        async for entry in self._entries(channel, failed=True):
-            count += 1
-            if entry.record["source_account"] != channel or not entry.was_applied():
-                continue
-            transaction = entry.transaction()
-            how = self._uses_up(transaction, successful=entry.record["successful"])
-            if how is not None:
-                use = SequenceUse.model_validate({"how": how, "by": entry.seen(transaction, self._own)})
-                return use, self._searched(count)
+        count = 0
+        with _readable():
+            async for entry in self._entries(self._submission.channel, failed=True):
+                count += 1
+                use = self._use(entry)
+                if use is not None:
+                    return use, self._searched(count)
         return None, self._searched(count)
 
     async def other_payments(self) -> tuple[tuple[SeenTransaction, ...], Searched]:
         """Successful transactions with the request's digest as memo that issue its asset, not its own."""
         digest = base64.b64encode(bytes.fromhex(self._request.digest())).decode()
         others, count = [], 0
-        async for entry in self._entries(self._request.asset.issuer, failed=False):
-            count += 1
-            if entry.record.get("memo") != digest or entry.hashes & self._own:
-                continue
-            seen = entry.seen(entry.transaction(), self._own)
-            if issuing_operations(self._request, seen):
-                others.append(seen)
+        with _readable():
+            async for entry in self._entries(self._request.asset.issuer, failed=False):
+                count += 1
+                if entry.record.get("memo") != digest or entry.hashes & self._own:
+                    continue
+                seen = entry.seen(entry.transaction(), self._own)
+                if issuing_operations(self._request, seen):
+                    others.append(seen)
         return tuple(others[:MAX_OTHERS]), self._searched(count)
+
+    def _use(self, entry: _Entry) -> SequenceUse | None:
+        if entry.record["source_account"] != self._submission.channel or not entry.was_applied():
+            return None
+        transaction = entry.transaction()
+        how = self._uses_up(transaction, successful=entry.record["successful"])
+        if how is None:
+            return None
+        return SequenceUse.model_validate({"how": how, "by": entry.seen(transaction, self._own)})
 
     def _uses_up(self, transaction: Transaction, *, successful: bool) -> str | None:
         sequence, channel = self._submission.sequence, self._submission.channel
@@ -151,10 +159,18 @@ class History:
         return _Entry(record, frozenset(hashes), self._request.network_passphrase)
 
 
+@contextmanager
+def _readable() -> Iterator[None]:
+    """What can't be read is no answer, and no absence either."""
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError, EOFError) as error:
+        raise HorizonUnavailable(f"Horizon's list of transactions can't be read: {error!r}") from error
+
+
 async def _read(page: Any) -> list[dict[str, Any]]:
     try:
         body = await page.call()
-        records: list[dict[str, Any]] = body["_embedded"]["records"]
     except BaseRequestError as error:
         status = getattr(error, "status", None)
         if status == 410:
@@ -162,6 +178,7 @@ async def _read(page: Any) -> list[dict[str, Any]]:
                 "Horizon's history begins after the envelope was signed: use one with the whole history"
             ) from error
         raise HorizonUnavailable(f"Horizon gave no transactions of an account: {status or error}") from error
-    except (KeyError, TypeError, TimeoutError) as error:
-        raise HorizonUnavailable("Horizon's list of transactions can't be read") from error
+    except TimeoutError as error:
+        raise HorizonUnavailable("Horizon gave no transactions of an account in time") from error
+    records: list[dict[str, Any]] = body["_embedded"]["records"]
     return records
