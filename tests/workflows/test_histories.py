@@ -14,11 +14,13 @@ from stellar_sdk import Keypair
 from temporalio import workflow
 from temporalio.client import WorkflowHistory
 
+from domain.ack import AckOutcome
 from domain.approvals import Verdict
 from domain.mint_request import MintStatus
 from domain.steps import AssignMessage, CommentMessage
 from starter import decisions
 from starter.ids import new_message_id
+from tests.support.acks import FORGER, envelope_for
 from worker import replayer
 
 HISTORIES = Path(__file__).parents[1] / "histories"
@@ -75,6 +77,19 @@ async def escalated(desk):
     return ticket
 
 
+async def acknowledged(desk):
+    """Somebody is on it, after a forgery and before another's; then it is approved."""
+    ticket = await desk.submit()
+    await desk.until_status(ticket, MintStatus.PENDING)
+    database = desk.seeded.database
+    await ticket.handle.signal("ack", await envelope_for(database, ticket.id, authority=FORGER))
+    for recipient in ("#mint", "alice"):
+        envelope = await envelope_for(database, ticket.id, recipient=recipient)
+        await ticket.handle.execute_update("acknowledge", envelope, result_type=AckOutcome)
+    await desk.decide(ticket, "alice")
+    return ticket
+
+
 async def failed(desk):
     """The destination does not exist: refused before anything was signed."""
     ticket = await desk.submit(destination=Keypair.random().public_key)
@@ -95,6 +110,7 @@ ENDS = {
     cancelled: MintStatus.CANCELLED,
     expired: MintStatus.EXPIRED,
     escalated: MintStatus.CONFIRMED,
+    acknowledged: MintStatus.CONFIRMED,
     failed: MintStatus.FAILED,
     timed_out: MintStatus.TIMEOUT_FAILED,
 }
