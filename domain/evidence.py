@@ -16,6 +16,9 @@ from domain.errors import InvalidInput
 from domain.mint_request import MintStatus
 from domain.submission import Landed, Outcome, Proof
 
+INNER_FAILED = "tx_fee_bump_inner_failed"
+"""The result code of a fee bump that only passes on what became of the transaction inside."""
+
 MAX_OPERATIONS = 5
 """So many operations of a transaction are kept, those that move an asset first; no mint has more."""
 
@@ -174,8 +177,10 @@ class LedgerEvidence(BaseModel):
         return landed.ledger if landed else self.newest.sequence
 
     def landed(self) -> Landed | None:
-        """Where one of the request's own hashes was found; a success before a failure."""
-        found = [seen.landed for seen in self.hashes if seen.landed is not None]
+        """Where the mint itself was decided, by whichever hash it was found; a success before a failure."""
+        found = [
+            seen.landed for seen in self.hashes if seen.landed and decides(seen.landed, self.envelope.hash)
+        ]
         return next((landed for landed in found if landed.successful), found[0] if found else None)
 
     def canonical(self) -> bytes:
@@ -198,6 +203,12 @@ class LedgerEvidence(BaseModel):
         if evidence.canonical() != data:
             raise InvalidInput("the evidence was changed after it was saved: inspect the ledger again")
         return evidence
+
+
+def decides(landed: Landed, inner_hash: str) -> bool:
+    """Tell whether what landed decides about the mint: a fee bump that failed by itself does not."""
+    inner_failed = landed.result_codes.get("transaction") == INNER_FAILED
+    return landed.successful or landed.found_hash == inner_hash or inner_failed
 
 
 class RecordedInspection(BaseModel):

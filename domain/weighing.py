@@ -28,8 +28,6 @@ MAX_AGE = timedelta(hours=1)
 ISSUING = ("payment", "create_claimable_balance")
 """Operations by which a mint can reach its destination."""
 
-_INNER_FAILED = "tx_fee_bump_inner_failed"
-
 
 class Conclusion(StrEnum):
     """What an operator has to do."""
@@ -170,8 +168,8 @@ def _other_subject(evidence: LedgerEvidence, record: RequestRecord) -> str:
 
 def _weigh_success(evidence: LedgerEvidence, request: MintRequest) -> Finding | None:
     """A mint that is on the ledger, by the request's own transaction or by another one with its digest."""
-    landed = next((found for found in _own(evidence) if found.successful), None)
-    if landed is not None:
+    landed = evidence.landed()
+    if landed is not None and landed.successful:
         mismatch = issues_otherwise(request, evidence.envelope)
         if mismatch:
             return _contradiction(f"the stored transaction {_where(landed)}, but {mismatch}")
@@ -182,7 +180,7 @@ def _weigh_success(evidence: LedgerEvidence, request: MintRequest) -> Finding | 
     faults = [fault for seen in evidence.others if (fault := issues_otherwise(request, seen))]
     if faults:
         return _contradiction(f"transaction {other.hash} carries this request's digest, but {faults[0]}")
-    if not (evidence.bound_is_past or _own(evidence)):
+    if not (evidence.bound_is_past or landed):
         return _wait(f"transaction {other.hash} has paid it, and the stored one may still land")
     return _supported(
         f"another transaction, {other.hash} in ledger {other.ledger}, carries this request's digest and "
@@ -193,7 +191,7 @@ def _weigh_success(evidence: LedgerEvidence, request: MintRequest) -> Finding | 
 
 def _weigh_absence(evidence: LedgerEvidence) -> Finding:
     """No mint was found: whether none can come any more, and why."""
-    failed = next(iter(_own(evidence)), None)
+    failed = evidence.landed()
     if failed is not None:
         return _supported(f"the mint {_where(failed)}, and was refused: {_codes(failed)}", Outcome.FAILED)
     newest, envelope, channel = evidence.newest, evidence.envelope, evidence.channel
@@ -224,21 +222,9 @@ def _weigh_absence(evidence: LedgerEvidence) -> Finding:
     )
 
 
-def _own(evidence: LedgerEvidence) -> list[Landed]:
-    """Where the mint itself was decided: a fee bump that failed by itself decides nothing about it."""
-    inner = evidence.envelope.hash
-    landed = [seen.landed for seen in evidence.hashes if seen.landed is not None]
-    return [
-        found
-        for found in landed
-        if found.successful
-        or found.found_hash == inner
-        or found.result_codes.get("transaction") == _INNER_FAILED
-    ]
-
-
 def _warnings(evidence: LedgerEvidence, request: MintRequest) -> Iterator[str]:
-    paid = len(evidence.others) + any(found.successful for found in _own(evidence))
+    landed = evidence.landed()
+    paid = len(evidence.others) + (landed is not None and landed.successful)
     if paid > 1:
         named = ", ".join(other.hash for other in evidence.others)
         yield f"PAID {paid} TIMES: {format_amount(request.amount)} was asked for once; see also {named}"

@@ -17,7 +17,7 @@ from stellar_sdk.server_async import ServerAsync
 from activities.stellar import decoding
 from activities.stellar.horizon import READ_SECONDS, HorizonUnavailable
 from activities.stellar.result_codes import read_result
-from domain.evidence import MAX_OTHERS, Searched, SeenTransaction, SequenceUse
+from domain.evidence import INNER_FAILED, MAX_OTHERS, Searched, SeenTransaction, SequenceUse
 from domain.mint_request import MintRequest
 from domain.submission import Submission
 from domain.tickets import Ticket
@@ -28,8 +28,6 @@ PAGE_SIZE = 200
 
 MAX_PAGES = 20
 """Pages read of one account: 4,000 transactions."""
-
-_INNER_FAILED = "tx_fee_bump_inner_failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +45,7 @@ class _Entry:
         """A fee bump that failed by itself leaves the inner transaction and its sequence untouched."""
         if self.record["successful"] or "inner_transaction" not in self.record:
             return True
-        return read_result(self.record["result_xdr"]).transaction == _INNER_FAILED
+        return read_result(self.record["result_xdr"]).transaction == INNER_FAILED
 
     def seen(self, transaction: Transaction, own: frozenset[str]) -> SeenTransaction:
         """As evidence; under the request's own hash, if it has one of them."""

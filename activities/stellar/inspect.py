@@ -15,7 +15,7 @@ from db.session import Database
 from db.writes.inspections import record_inspection
 from domain import steps
 from domain.errors import ConfigurationError, NotFound, Refused
-from domain.evidence import DecodedEnvelope, LedgerEvidence, SeenChannel, SeenHash, SeenLedger
+from domain.evidence import DecodedEnvelope, LedgerEvidence, SeenChannel, SeenHash, SeenLedger, decides
 from domain.records import RequestRecord
 from domain.steps import Inspection, InspectStep
 from domain.submission import Submission
@@ -70,7 +70,7 @@ class Inspector:
             sequence=account.sequence if isinstance(account, AccountView) else None,
         )
         history = History(self._horizon.url, request, submission, record.ticket)
-        found = any(seen.landed for seen in hashes)
+        found = any(seen.landed and decides(seen.landed, submission.hash) for seen in hashes)
         consumed, searched = (None, None) if found else await history.sequence_use()
         others, issuer_search = await history.other_payments()
         return LedgerEvidence(

@@ -59,6 +59,9 @@ SUPPORTED = {
     "landed, looked at before the bound": (own(a_landing(), newest=early()), (CONFIRMED,)),
     "landed and refused": (own(REFUSED), (FAILED,)),
     "only the fee bump failed, nothing landed": (own(BUMP_FAILED), (TIMEOUT,)),
+    "the fee bump failed, and then somebody used the sequence": (
+        own(BUMP_FAILED, channel=at(SUBMISSION.sequence), consumed=foreign_use(RECORD)), (FAILED, TIMEOUT),
+    ),
     "the inner one failed in its fee bump": (
         own(a_landing(False, found="b" * 64, transaction="tx_fee_bump_inner_failed")), (FAILED,),
     ),
