@@ -151,6 +151,8 @@ def _signers(cli: Cli, settings: Settings) -> Iterator[Finding]:
         yield _signer("issuer signer", settings.issuer_signer)
     for number, url in enumerate(settings.channel_signers, 1):
         yield _signer(f"channel signer {number}", url)
+    if settings.funding_signer:
+        yield _signer("funding signer", settings.funding_signer)
 
 
 def _signer(name: str, url: str) -> Finding:

@@ -52,9 +52,9 @@ async def create_channels(
 ) -> CreateReport:
     """Create channel accounts and wait until they can be used.
 
-    While other work on the funding account goes on, this waits for it first, and says so by `tell`;
-    `show` hears the progress. Raises the workflow's refusal as one of our errors, Unavailable when no
-    worker serves the queues, and RPCError.
+    While other work on the funding account goes on, this waits for it first. `tell` hears of that and of
+    trouble that passes, such as a Horizon out of reach; `show` hears the progress. Raises the workflow's
+    refusal as one of our errors, Unavailable when no worker serves the queues, and RPCError.
     """
     return await _spend(client, CREATE_WORKFLOW, order, CreateReport, tell, show)
 
@@ -87,7 +87,7 @@ async def _spend(
 ) -> Report:
     await _check_workers(client)
     handle = await _start(client, workflow, order, result, tell)
-    following = asyncio.create_task(_follow(handle, show))
+    following = asyncio.create_task(_follow(handle, tell, show))
     try:
         return await handle.result()
     except WorkflowFailureError as error:
@@ -119,12 +119,24 @@ async def _start(
             await client.get_workflow_handle(FUNDING_ID).result()
 
 
-async def _follow(handle: WorkflowHandle[Any, Any], show: Show) -> None:
-    """Tell the progress until cancelled; a worker that is away for a while has none to tell."""
+async def _follow(handle: WorkflowHandle[Any, Any], tell: Tell, show: Show) -> None:
+    """Tell progress and trouble until cancelled; a worker that is away for a while has none to tell."""
+    told = ""
     while True:
         with suppress(RPCError):
             show(await handle.query("progress", result_type=Progress, rpc_timeout=_QUERY_PATIENCE))
+            trouble = await _trouble(handle)
+            if trouble not in ("", told):
+                tell(f"{trouble}: trying again")
+                told = trouble
         await asyncio.sleep(_POLL_SECONDS)
+
+
+async def _trouble(handle: WorkflowHandle[Any, Any]) -> str:
+    """Why the running activity had to be tried again; empty if it had not."""
+    description = await handle.describe()
+    pending = description.raw_description.pending_activities
+    return next((activity.last_failure.message for activity in pending if activity.attempt > 1), "")
 
 
 async def _check_workers(client: Client) -> None:

@@ -134,3 +134,13 @@ async def _on_a_fresh_namespace(client):
                 if "not found" not in str(error).lower():
                     raise
                 await asyncio.sleep(0.2)
+
+
+async def test_trouble_that_passes_is_told_and_waited_for(family, client):
+    """Horizon is away for a while: whoever waits hears why, and gets the accounts in the end."""
+    told: list[str] = []
+    await family.ledger.fault("unavailable", count=3)
+    async with crew_of(family, client):
+        report = await create_channels(client, CreateOrder(count=1), tell=told.append)
+    assert len(report.channels) == 1
+    assert any("answered 503" in line for line in told), told
