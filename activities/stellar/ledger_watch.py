@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from contextvars import Context
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
 
-from activities.stellar.horizon import PAGE_SIZE, Horizon, HorizonUnavailable, Ledger
+from activities.stellar.horizon import Horizon, HorizonUnavailable, Ledger
+from activities.stellar.landings import Landings
+from activities.stellar.recent import Recent
 from domain.submission import Landed, Submission
-
-T = TypeVar("T")
 
 SHORTEST_PAUSE = 0.05
 LONGEST_PAUSE = 1.0
@@ -30,35 +28,6 @@ SILENCE_SECONDS = 12.0
 
 LINGER_SECONDS = 60.0
 """So long the stream is followed although nobody waits: the next request comes soon, or not."""
-
-LANDED_REMEMBERED = 10_000
-"""So many transactions that landed are remembered, for those who ask a moment later."""
-
-PAGE_RETRY_SECONDS = 1.0
-
-LEDGER_SHIFT = 32
-"""A paging token of Horizon is the ledger's number in the upper 32 bits, then the place in the ledger."""
-
-
-class Recent(Generic[T]):
-    """A value that is read again only when it is older than a caller accepts; one reader at a time."""
-
-    def __init__(self, read: Callable[[], Awaitable[T]]) -> None:
-        self._read = read
-        self._value: T | None = None
-        self._read_at = 0.0
-        self._lock = asyncio.Lock()
-
-    async def get(self, max_age: float) -> T:
-        """The value as it was at most `max_age` seconds ago."""
-        asked_at = time.monotonic()
-        async with self._lock:
-            # whoever waited for the lock takes what was read meanwhile
-            if self._value is None or self._read_at < asked_at - max_age:
-                started = time.monotonic()
-                self._value = await self._read()
-                self._read_at = started
-            return self._value
 
 
 @dataclass(eq=False, slots=True)
@@ -90,7 +59,7 @@ class LedgerWatch:
         self._changed_at = 0.0
         self._pace = 0.0
         self._heard_at = float("-inf")
-        self._landings = _Landings(horizon, issuer, self._landed)
+        self._landings = Landings(horizon, issuer, self._landed)
         self._waiting: dict[str, _Waiter] = {}
         self._interest = 0
         self._left_at = 0.0
@@ -215,58 +184,3 @@ class LedgerWatch:
     def _wake(waiters: Iterable[_Waiter]) -> None:
         for waiter in list(waiters):
             waiter.woken.set()
-
-
-class _Landings:
-    """The issuer's transactions that landed, read page by page as ledgers close."""
-
-    def __init__(self, horizon: Horizon, issuer: str, tell: Callable[[Sequence[str]], None]) -> None:
-        self.readable = True
-        self._horizon = horizon
-        self._issuer = issuer
-        self._tell = tell
-        self._cursor: str | None = None
-        self._fresh = asyncio.Event()
-        self._landed: OrderedDict[str, Landed] = OrderedDict()
-
-    def start_behind(self, ledger: Ledger | None) -> None:
-        """Read what lands after this ledger; None: after the next one that closes."""
-        self._cursor = None if ledger is None else str((ledger.sequence + 1) << LEDGER_SHIFT)
-
-    def more(self, ledger: Ledger) -> None:
-        """A ledger has closed: there may be more to read."""
-        if self._cursor is None:
-            self.start_behind(ledger)
-        self._fresh.set()
-
-    def find(self, hashes: Iterable[str]) -> Landed | None:
-        """The first of them that is known to have landed."""
-        return next((self._landed[hash_] for hash_ in hashes if hash_ in self._landed), None)
-
-    async def keep_reading(self) -> None:
-        """Read whenever there may be more; after a failure again a little later."""
-        while True:
-            await self._fresh.wait()
-            self._fresh.clear()
-            try:
-                await self._read()
-                self.readable = True
-            except HorizonUnavailable as error:
-                self.readable = False
-                await asyncio.sleep(max(error.retry_after or 0.0, PAGE_RETRY_SECONDS))
-                self._fresh.set()
-
-    async def _read(self) -> None:
-        while self._cursor is not None:
-            page = await self._horizon.transactions_of(self._issuer, self._cursor)
-            for listed in page:
-                self._cursor = listed.cursor
-                self._remember(listed.hashes, listed.landed)
-            if len(page) < PAGE_SIZE:
-                return
-
-    def _remember(self, hashes: Sequence[str], landed: Landed) -> None:
-        self._landed.update(dict.fromkeys(hashes, landed))
-        while len(self._landed) > LANDED_REMEMBERED:
-            self._landed.popitem(last=False)
-        self._tell(hashes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from activities.stellar.horizon import Horizon, HorizonUnavailable
-from activities.stellar.ledger_watch import Recent
+from activities.stellar.recent import Recent
 from activities.stellar.rules import BASE_FEE, SubmissionRules
 
 PRICE_SECONDS = 5.0

@@ -17,9 +17,10 @@ from activities.stellar.channel_gate import ChannelGate
 from activities.stellar.destination import choose_plan, judge_means
 from activities.stellar.handover import Handover, Sent
 from activities.stellar.horizon import AccountView, Horizon, Ledger, NoAccount
-from activities.stellar.ledger_watch import LedgerWatch, Recent
+from activities.stellar.ledger_watch import LedgerWatch
 from activities.stellar.operations import mint_operations
 from activities.stellar.prices import FeePrices
+from activities.stellar.recent import Recent
 from activities.stellar.rules import SubmissionRules
 from activities.stellar.sender import Sender
 from activities.stellar.signers import Wallet

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 
 from activities.stellar.answers import Answer, Meaning
 from activities.stellar.handover import MOST, Handover, Sent
-from activities.stellar.ledger_watch import LONGEST_PAUSE, SHORTEST_PAUSE, LedgerWatch, Recent
+from activities.stellar.ledger_watch import LONGEST_PAUSE, SHORTEST_PAUSE, LedgerWatch
+from activities.stellar.recent import Recent
 from domain.approvals import ApprovalRule
 from domain.mint_request import MintStatus
 from domain.records import RequestRecord
