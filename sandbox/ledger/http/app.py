@@ -90,8 +90,8 @@ def _around(node: Node, control: ControlRoutes) -> Callable[..., Awaitable[web.S
         control.requests[f"{request.method} {resource.canonical if resource else request.path}"] += 1
         try:
             return _gateway_fault(node, request) or await _answer(request, handler)
-        except ConnectionDropped:
-            # Nobody is left to read it; the server only needs something to discard.
+        except (ConnectionDropped, ConnectionResetError):
+            # We have hung up, or the client has: nobody is left to read what the server wants to have.
             return web.Response(status=500)
 
     return around

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from sandbox.ledger.http.context import Context
 from sandbox.ledger.http.paging import Page, page_response
-from sandbox.ledger.http.watch import GOODBYE, begin, wants_stream
+from sandbox.ledger.http.watch import streaming, wants_stream
 from sandbox.ledger.node import View
 
 # What a collection shows of a page: positions and rendered records.
@@ -32,15 +32,14 @@ async def _stream(request: web.Request, context: Context, fetch: Fetch) -> web.S
     node = context.node
     page = Page.of(request, node.ingested())
     upcoming, found = node.upcoming, fetch(page, node.ingested())
-    response = await begin(request)
-    while True:
-        for token, body in found:
-            await response.write(b"id: %b\ndata: %b\n\n" % (token.encode(), body))
-        if len(found) == page.limit:
-            break
-        if found:
-            page = replace(page, cursor=found[-1][0], limit=page.limit - len(found))
-        await upcoming.wait()
-        upcoming, found = node.upcoming, fetch(page, node.ingested())
-    await response.write(GOODBYE)
+    async with streaming(request) as response:
+        while True:
+            for token, body in found:
+                await response.write(b"id: %b\ndata: %b\n\n" % (token.encode(), body))
+            if len(found) == page.limit:
+                break
+            if found:
+                page = replace(page, cursor=found[-1][0], limit=page.limit - len(found))
+            await upcoming.wait()
+            upcoming, found = node.upcoming, fetch(page, node.ingested())
     return response

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from aiohttp import web
 
 from sandbox.ledger.node import Node, View
 
-HELLO: Final = b'retry: 1000\nevent: open\ndata: "hello"\n\n'
-GOODBYE: Final = b'retry: 10\nevent: close\ndata: "byebye"\n\n'
+_HELLO: Final = b'retry: 1000\nevent: open\ndata: "hello"\n\n'
+_GOODBYE: Final = b'retry: 10\nevent: close\ndata: "byebye"\n\n'
 _MOST_EVENTS: Final = 10
 
 
@@ -19,14 +20,16 @@ def wants_stream(request: web.Request) -> bool:
     return "text/event-stream" in request.headers.get("Accept", "")
 
 
-async def begin(request: web.Request) -> web.StreamResponse:
-    """The response to write events to."""
+@contextlib.asynccontextmanager
+async def streaming(request: web.Request) -> AsyncIterator[web.StreamResponse]:
+    """A response to write events to, between the greeting and the goodbye."""
     response = web.StreamResponse(
         headers={"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
     )
     await response.prepare(request)
-    await response.write(HELLO)
-    return response
+    await response.write(_HELLO)
+    yield response
+    await response.write(_GOODBYE)
 
 
 async def watch(request: web.Request, node: Node, read: Callable[[View], web.Response]) -> web.StreamResponse:
@@ -34,15 +37,15 @@ async def watch(request: web.Request, node: Node, read: Callable[[View], web.Res
     upcoming, found = node.upcoming, read(node.ingested())
     if found.status != web.HTTPOk.status_code:
         return found
-    response = await begin(request)
     sent, shown = 0, b""
-    while sent < _MOST_EVENTS and found.status == web.HTTPOk.status_code:
-        body = bytes(found.body or b"") if isinstance(found.body, bytes) else b""
-        if body != shown:
-            await response.write(b"data: %b\n\n" % body)
-            sent, shown = sent + 1, body
-        if sent < _MOST_EVENTS:
+    async with streaming(request) as response:
+        while found.status == web.HTTPOk.status_code:
+            body = bytes(found.body) if isinstance(found.body, bytes) else b""
+            if body != shown:
+                await response.write(b"data: %b\n\n" % body)
+                sent, shown = sent + 1, body
+            if sent == _MOST_EVENTS:
+                break
             await upcoming.wait()
             upcoming, found = node.upcoming, read(node.ingested())
-    await response.write(GOODBYE)
     return response

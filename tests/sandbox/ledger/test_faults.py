@@ -259,3 +259,16 @@ async def test_an_unknown_problem_is_refused(ledger):
     status, body = await ledger.post("/sandbox/faults", json={"kind": "problem", "problem": "nonsense"})
     assert status == 400
     assert "stale_history" in body["extras"]["reason"]
+
+
+async def test_a_client_that_leaves_a_stream_disturbs_nobody(pair, caplog):
+    """Who hangs up in the middle of a stream is not missed: nothing is logged, ledgers close as before."""
+    ledger, alice, bob = pair
+    for path in ("/ledgers", f"/accounts/{alice.public_key}"):
+        async with ledger.http.get(path, headers={"Accept": "text/event-stream"}) as answer:
+            assert (await answer.content.readline()).startswith(b"retry")
+            answer.close()
+    for _ in range(3):
+        assert await ledger.offer(await ledger.build(alice, pay(bob))) == "PENDING"
+        await ledger.close()
+    assert not caplog.records
