@@ -1,4 +1,4 @@
-"""What other transactions did to an account since the envelope was signed; read for inspections only."""
+"""What other transactions did to an account since the envelope was signed; for inspections and suspicions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from activities.stellar.horizon import READ_SECONDS, HorizonUnavailable
 from activities.stellar.result_codes import read_result
 from domain.evidence import INNER_FAILED, MAX_OTHERS, Searched, SeenTransaction, SequenceUse
 from domain.mint_request import MintRequest
-from domain.submission import Submission
+from domain.submission import StoredEnvelope
 from domain.tickets import Ticket
 from domain.weighing import issuing_operations
 
@@ -69,14 +69,14 @@ class History:
     """
 
     def __init__(
-        self, url: str, request: MintRequest, submission: Submission, ticket: Ticket | None = None
+        self, url: str, request: MintRequest, stored: StoredEnvelope, ticket: Ticket | None = None
     ) -> None:
         self._url = url
         # from its ticket on another mint of the request could land, and use the ticket up
-        self._since = (ticket or submission).signed_at_ledger
+        self._since = (ticket or stored).signed_at_ledger
         self._request = request
-        self._submission = submission
-        self._own = frozenset(submission.hashes())
+        self._stored = stored
+        self._own = frozenset(stored.hashes())
 
     async def sequence_use(self) -> tuple[SequenceUse | None, Searched]:
         """The first transaction of the channel account after which the sequence can't be used any more.
@@ -86,7 +86,7 @@ class History:
         """
         count = 0
         with _readable():
-            async for entry in self._entries(self._submission.channel, failed=True):
+            async for entry in self._entries(self._stored.channel, failed=True):
                 count += 1
                 use = self._use(entry)
                 if use is not None:
@@ -108,7 +108,7 @@ class History:
         return tuple(others[:MAX_OTHERS]), self._searched(count)
 
     def _use(self, entry: _Entry) -> SequenceUse | None:
-        if entry.record["source_account"] != self._submission.channel or not entry.was_applied():
+        if entry.record["source_account"] != self._stored.channel or not entry.was_applied():
             return None
         transaction = entry.transaction()
         how = self._uses_up(transaction, successful=entry.record["successful"])
@@ -117,7 +117,7 @@ class History:
         return SequenceUse.model_validate({"how": how, "by": entry.seen(transaction, self._own)})
 
     def _uses_up(self, transaction: Transaction, *, successful: bool) -> str | None:
-        sequence, channel = self._submission.sequence, self._submission.channel
+        sequence, channel = self._stored.sequence, self._stored.channel
         if transaction.sequence == sequence:
             return "same_sequence"
         if transaction.sequence > sequence or not successful:

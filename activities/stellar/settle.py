@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from temporalio import activity
@@ -18,13 +18,14 @@ from activities.stellar.horizon import Horizon, Ledger
 from activities.stellar.ledger_watch import LedgerWatch
 from activities.stellar.pulse import Pulse
 from activities.stellar.sender import Sender
+from activities.stellar.suspicion import Suspicion
 from db import reads
 from db.session import Database
 from db.writes import submissions
 from domain.errors import NotFound, Refused, TransitionRefused, Unavailable
 from domain.mint_request import MintStatus
 from domain.records import RequestRecord
-from domain.submission import Landed, Outcome, Proof, Submission, SubmissionResult
+from domain.submission import Landed, Outcome, Submission, SubmissionResult
 
 LEDGERS_BEFORE_RESEND = {
     Meaning.TAKEN: 3,
@@ -34,10 +35,6 @@ LEDGERS_BEFORE_RESEND = {
     Meaning.UNKNOWN: 1,
 }
 """How many ledgers may close without the envelope before it is sent again; REFUSED is never sent again."""
-
-ANOMALY_LEDGERS = 64
-"""So many more ledgers must close before a used sequence counts although no history tells who used it:
-one of Horizon's sources may only lag behind."""
 
 LOOK_LEDGERS = 4
 """After so many ledgers without a word from the watcher this submission is looked up by itself."""
@@ -79,8 +76,7 @@ class _Course:
     """What is missing needs no ledger to close, so the next look comes soon."""
     quiet_until: float = 0.0
     """Local monotonic seconds until which the server asked to be left alone."""
-    used_up_since: int | None = None
-    """Ledger at which the sequence was first seen used while the hash was absent."""
+    suspicion: Suspicion = field(default_factory=Suspicion)
 
     def watched_since(self, ledger: int) -> None:
         """The envelope was sent after this ledger, with the watcher following: no look is due for a while."""
@@ -212,24 +208,9 @@ class Settler:
         if finding is None:
             return None
         if finding.kind != "never_landed":
-            finding = await self._who_used_it(course, finding, late)
+            history = History(self._horizon.url, course.record.request, course.submission)
+            finding = await course.suspicion.weigh(history, course.submission, finding, late.sequence)
         return None if finding is None else verdict.judge_proof(course.submission, finding)
-
-    async def _who_used_it(self, course: _Course, finding: Proof, late: Ledger) -> Proof | None:
-        """The proof with the transaction that used the sequence; None while our own may only not be shown.
-
-        The account and the look-ups may come from different nodes, of which one lags far behind.
-        """
-        if course.used_up_since is None:
-            course.used_up_since = late.sequence
-        history = History(self._horizon.url, course.record.request, course.submission)
-        use, _ = await history.sequence_use()
-        if use is not None and use.by.hash not in course.submission.hashes():
-            note = f"{use.how.replace('_', ' ')} by transaction {use.by.hash} in ledger {use.by.ledger}"
-            return finding.model_copy(update={"note": note})
-        if use is not None or late.sequence < course.used_up_since + ANOMALY_LEDGERS:
-            return None
-        return finding
 
     async def _conclude(self, course: _Course, result: SubmissionResult) -> SubmissionResult:
         try:

@@ -194,7 +194,7 @@ class Submitter:
             outlook = await self._look(record, channel_id)
             draft = TicketDraft(outlook.channel, outlook.issuer, outlook.newest)
             ticket = await self._tickets.store(record.request, draft)
-        await self._tickets.place(ticket)
+        await self._tickets.place(record.request, ticket)
 
     async def _look(self, record: RequestRecord, channel_id: str) -> _Outlook:
         """Look at the ledger and judge. The channel is read after it was reserved, so nobody moves it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from sqlalchemy.exc import IntegrityError
@@ -17,11 +17,13 @@ from temporalio import activity
 
 from activities.stellar import proof, ticket
 from activities.stellar.answers import Answer, Meaning
+from activities.stellar.history import History
 from activities.stellar.horizon import AccountView, Horizon, Ledger
 from activities.stellar.ledger_watch import LedgerWatch
 from activities.stellar.rules import SubmissionRules
 from activities.stellar.settle import LEDGERS_BEFORE_RESEND, LONGEST_BLIND, WorkerStopping
 from activities.stellar.signers import Wallet
+from activities.stellar.suspicion import Suspicion
 from db import reads
 from db.session import Database
 from db.writes import tickets
@@ -32,10 +34,6 @@ from domain.tickets import Ticket, TicketOutcome
 
 PATIENCE_SECONDS = 60.0
 """So long one attempt follows a ticket: less than an attempt of the activity may take."""
-
-LOST_LEDGERS = 3
-"""So many more ledgers must close before a used sequence without the hash counts: one of Horizon's sources
-may only lag. To take a ticket for lost that landed does no harm: then no mint is signed."""
 
 _SEQUENCE_ONCE = "tickets_sequence_used_once"
 
@@ -65,12 +63,12 @@ class TicketDraft:
 class _Wait:
     """What one attempt knows of a ticket; nothing is lost with it."""
 
+    request: MintRequest
     looked_at_ledger: int = -1
     looked_at: float = 0.0
     sent_at_ledger: int | None = None
     answer: Answer | None = None
-    used_up_since: int | None = None
-    """Ledger at which the sequence was first seen used while the hash was absent."""
+    suspicion: Suspicion = field(default_factory=Suspicion)
 
 
 class TicketOffice:
@@ -120,13 +118,13 @@ class TicketOffice:
             ) from error
         return signed
 
-    async def place(self, stored: Ticket) -> Ticket:
+    async def place(self, request: MintRequest, stored: Ticket) -> Ticket:
         """Follow the ticket until it is in a closed ledger.
 
         Raises PrecheckFailed if it was refused or provably never landed: then nothing may be signed for
         the request. Raises TicketWaits, WorkerStopping and HorizonUnavailable: again later.
         """
-        concluded = stored if stored.outcome is not None else await self._follow(stored)
+        concluded = stored if stored.outcome is not None else await self._follow(request, stored)
         if concluded.outcome is not TicketOutcome.PLACED or concluded.proof is None:
             raise PrecheckFailed(concluded.reason)
         if concluded.proof.landed is not None:
@@ -134,8 +132,8 @@ class TicketOffice:
             self._watch.saw(concluded.proof.landed.ledger)
         return concluded
 
-    async def _follow(self, stored: Ticket) -> Ticket:
-        wait, until = _Wait(), time.monotonic() + PATIENCE_SECONDS
+    async def _follow(self, request: MintRequest, stored: Ticket) -> Ticket:
+        wait, until = _Wait(request), time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < until:
             newest = await self._watch.newest(self._watch.pause())
             concluded = await self._step(stored, wait, newest)
@@ -150,27 +148,26 @@ class TicketOffice:
             return None
         wait.looked_at_ledger, wait.looked_at = newest.sequence, time.monotonic()
         if proof.bound_is_past(stored, newest):
-            return self._judge(stored, wait, newest, await proof.prove(self._horizon, stored, newest))
+            return await self._judge(stored, wait, newest, await proof.prove(self._horizon, stored, newest))
         landed = await proof.find(self._horizon, stored)
         if landed is None and _due_to_send(wait, newest):
             wait.answer = await self._horizon.send(stored.envelope_xdr)
             wait.sent_at_ledger = newest.sequence
             if wait.answer.meaning is Meaning.UNFUNDED:
                 activity.logger.error("channel account %s cannot pay the fee: fund it", stored.channel)
-        return self._judge(stored, wait, newest, landed)
+        return None if landed is None else ticket.judge_landed(stored, landed)
 
-    @staticmethod
-    def _judge(stored: Ticket, wait: _Wait, newest: Ledger, finding: Landed | Proof | None) -> Ticket | None:
+    async def _judge(
+        self, stored: Ticket, wait: _Wait, newest: Ledger, finding: Landed | Proof | None
+    ) -> Ticket | None:
         if isinstance(finding, Landed):
             return ticket.judge_landed(stored, finding)
         if finding is None:
             return None
         if finding.kind != "never_landed":
-            # one of Horizon's sources may only lag behind
-            wait.used_up_since = wait.used_up_since or newest.sequence
-            if newest.sequence < wait.used_up_since + LOST_LEDGERS:
-                return None
-        return ticket.judge_proof(stored, finding)
+            history = History(self._horizon.url, wait.request, stored)
+            finding = await wait.suspicion.weigh(history, stored, finding, newest.sequence)
+        return None if finding is None else ticket.judge_proof(stored, finding)
 
     async def _conclude(self, concluded: Ticket) -> Ticket:
         """Keep the outcome, or find the one that another worker kept first."""

@@ -36,7 +36,8 @@ SUBMIT = around(
     "submit.account#1",  # channel account, destination and issuer
     "submit.account#2",
     "submit.account#3",
-    "submit.commit@account#1",  # keeps the envelope
+    "submit.fee_paid#1",
+    "submit.commit@fee_paid#1",  # keeps the envelope
     "submit.send#1",
     "submit.commit@send#1",  # keeps the outcome of what landed at once
 )

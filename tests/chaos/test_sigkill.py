@@ -93,10 +93,10 @@ async def fall(desk, worker: DoomedWorker, release=None):
     return next((ticket for ticket in desk.tickets if ticket.handle.id == victim), None)
 
 
-async def fall_at_each(desk, crew: Crew, places, release=None, **fault):
-    """A worker for each point, one after the other, under a fault of the ledger."""
+async def fall_at_each(desk, crew: Crew, places, *faults, release=None):
+    """A worker for each point, one after the other, under these faults of the ledger."""
     for place in places:
-        if fault:
+        for fault in faults:
             await desk.ledger.fault(**fault)
         await fall(desk, await crew.doom(place), release)
         await desk.ledger.clear_faults()
@@ -116,13 +116,17 @@ async def test_sigkill_at_every_step_of_the_submission(desk, tmp_path):
         await until_decided(desk, unheard)
         await jump(desk)
         lost = {"kind": "timeout_never_land", "count": 100_000}
-        await fall_at_each(desk, crew, points.PROOF, release=jump, **lost)
-        await fall_at_each(desk, crew, points.RESENT, **lost)
+        await fall_at_each(desk, crew, points.PROOF, lost, release=jump)
+        await fall_at_each(desk, crew, points.RESENT, lost)
         await fall_at_each(desk, crew, points.SUBMIT)
         await fall_at_each(desk, crew, points.WATCHING)
-        await fall_at_each(desk, crew, points.DEARER, kind="surge_fee", fee_per_operation=5_000)
-        await fall_at_each(desk, crew, points.WAITING, kind="stop_closing")
-        await fall_at_each(desk, crew, points.LANDED, release=go_on, kind="stop_closing")
+        surge = {"kind": "surge_fee", "fee_per_operation": 5_000}
+        # who knew the going price would bid it at once
+        unpriced = {"kind": "unavailable", "path": "/fee_stats", "count": 100_000}
+        await fall_at_each(desk, crew, points.DEARER, surge, unpriced)
+        halt = {"kind": "stop_closing"}
+        await fall_at_each(desk, crew, points.WAITING, halt)
+        await fall_at_each(desk, crew, points.LANDED, halt, release=go_on)
         await crew.healthy()
         ends = await reckon(desk)
     assert (await desk.record(unsent)).status is MintStatus.TIMEOUT_FAILED

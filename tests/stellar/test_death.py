@@ -63,6 +63,8 @@ async def test_death_at_every_step_of_the_plain_path(minting, first_looks):
 async def test_death_at_every_step_of_a_fee_bump(minting):
     """A bump that was stored but not sent, or sent but not noted, is neither lost nor doubled."""
     await minting.ledger.fault("surge_fee", fee_per_operation=5_000)
+    # who knew the going price would bid it at once
+    await minting.ledger.fault("unavailable", path="/fee_stats", count=10_000)
     deaths, outcomes = await die_everywhere(minting)
     assert outcomes == {Outcome.CONFIRMED}
     assert deaths.count("after send") >= 2
