@@ -260,7 +260,7 @@ class TransactionQueue:
 
 def _may_follow(submission: Submission, previous: int | None) -> bool:
     """Minimum age and gap are only possible for the first waiting transaction of a source."""
-    conditions = submission.conditions
+    conditions = submission.preconditions
     return previous is None or not (conditions.min_sequence_age or conditions.min_sequence_ledger_gap)
 
 
@@ -316,7 +316,7 @@ def _place_behind(submission: Submission, waiting: list[Submission]) -> _Place:
 def _place_of_bump(bump: FeeBump, waiting: list[Submission]) -> _Place:
     same = [index for index, queued in enumerate(waiting) if queued.sequence == bump.sequence]
     if not same:
-        last, lowest = waiting[-1].sequence, bump.conditions.min_sequence
+        last, lowest = waiting[-1].sequence, bump.preconditions.min_sequence
         reachable = lowest <= last if lowest is not None else bump.sequence == last + 1
         if bump.sequence < last or not reachable:
             raise _Refused(Status.ERROR, TxResult(TxCode.txBAD_SEQ, 0))
