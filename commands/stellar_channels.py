@@ -168,12 +168,13 @@ def _warn(cli: Cli, rows: Iterable[dict[str, Any]]) -> None:
     advice = {
         "low": "low: run 'mintkeeper channels top-up'",
         "missing": "not on the ledger: nothing can be submitted over it",
-        "planned": "planned but not made: run 'mintkeeper channels create' with that number",
+        "planned": "planned but not made: unless they are being made now, run 'channels create {number}'",
     }
     notes = [row["note"] for row in rows]
     for note, text in advice.items():
         if number := notes.count(note):
-            cli.note(f"warning: {number} channel account{'s are' if number > 1 else ' is'} {text}")
+            subject = "channel accounts are" if number > 1 else "channel account is"
+            cli.note(f"warning: {number} {subject} {text.format(number=number)}")
 
 
 @contextmanager

@@ -41,7 +41,7 @@ MOST_FRUITLESS = 5
 _OUTAGE = timedelta(hours=1)
 """So long Horizon or the database may be away."""
 
-_LOST_WORKER = timedelta(seconds=15)
+_LOST_WORKER = timedelta(seconds=10)
 
 _RETRY = RetryPolicy(initial_interval=timedelta(milliseconds=500), maximum_interval=timedelta(seconds=10))
 

@@ -93,19 +93,30 @@ class History:
                     return use, self._searched(count)
         return None, self._searched(count)
 
-    async def other_payments(self) -> tuple[tuple[SeenTransaction, ...], Searched]:
-        """Successful transactions with the request's digest as memo that issue its asset, not its own."""
+    async def other_payments(
+        self, use: SequenceUse | None = None
+    ) -> tuple[tuple[SeenTransaction, ...], Searched]:
+        """Successful transactions with the request's digest as memo that issue its asset, not its own.
+
+        What used the sequence is looked at too: the issuer's pages may come from a node that is behind.
+        """
         digest = base64.b64encode(bytes.fromhex(self._request.digest())).decode()
-        others, count = [], 0
+        count, others = 0, [use.by] if use is not None and self._pays(use.by) else []
         with _readable():
             async for entry in self._entries(self._request.asset.issuer, failed=False):
                 count += 1
                 if entry.record.get("memo") != digest or entry.hashes & self._own:
                     continue
                 seen = entry.seen(entry.transaction(), self._own)
-                if issuing_operations(self._request, seen):
+                if self._pays(seen) and seen not in others:
                     others.append(seen)
         return tuple(others[:MAX_OTHERS]), self._searched(count)
+
+    def _pays(self, seen: SeenTransaction) -> bool:
+        if seen.hash in self._own or not seen.successful:
+            return False
+        digest = f"hash:{self._request.digest()}"
+        return seen.memo == digest and bool(issuing_operations(self._request, seen))
 
     def _use(self, entry: _Entry) -> SequenceUse | None:
         if entry.record["source_account"] != self._stored.channel or not entry.was_applied():

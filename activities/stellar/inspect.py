@@ -72,7 +72,7 @@ class Inspector:
         history = History(self._horizon.url, request, submission, record.ticket)
         found = any(seen.landed and decides(seen.landed, submission.hash) for seen in hashes)
         consumed, searched = (None, None) if found else await history.sequence_use()
-        others, issuer_search = await history.other_payments()
+        others, issuer_search = await history.other_payments(consumed)
         return LedgerEvidence(
             request_id=request.id,
             request_digest=request.digest(),

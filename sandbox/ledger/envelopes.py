@@ -37,7 +37,11 @@ class Preconditions:
 
 
 class Submission(ABC):
-    """What a plain transaction and a fee bump have in common for the queue."""
+    """What a plain transaction and a fee bump have in common for the queue.
+
+    ``source``, ``sequence`` and ``preconditions`` are those of the transaction whose operations run;
+    ``operation_count`` is what the fee is counted for: a fee bump counts as one operation more.
+    """
 
     hash: bytes
     body: bytes
@@ -45,6 +49,10 @@ class Submission(ABC):
     signatures: tuple[Signature, ...]
     fee: int
     fee_source: str
+    source: str
+    sequence: int
+    preconditions: Preconditions
+    operation_count: int
 
     @property
     @abstractmethod
@@ -61,26 +69,6 @@ class Submission(ABC):
         """The fee bid per operation, as `fee_rate` makes it comparable."""
         return fee_rate(self.fee, self.operation_count)
 
-    @property
-    def source(self) -> str:
-        """The account whose sequence number is used."""
-        return self.transaction.source_account
-
-    @property
-    def sequence(self) -> int:
-        """The sequence number used."""
-        return self.transaction.sequence_number
-
-    @property
-    def conditions(self) -> Preconditions:
-        """The preconditions, which for a fee bump are those of the inner transaction."""
-        return self.transaction.preconditions
-
-    @property
-    def operation_count(self) -> int:
-        """Operations the fee is counted for; a fee bump counts as one more."""
-        return len(self.transaction.operations)
-
 
 class Transaction(Submission):
     """A plain transaction."""
@@ -92,12 +80,12 @@ class Transaction(Submission):
         self.raw = b""
         self.signatures = signatures
         self.fee = tx.fee.uint32
-        self.source_account = account_of_muxed(tx.source_account)
+        self.source = self.fee_source = account_of_muxed(tx.source_account)
         self.source_muxed = muxed_of(tx.source_account)
-        self.fee_source = self.source_account
-        self.sequence_number = tx.seq_num.sequence_number.int64
+        self.sequence = tx.seq_num.sequence_number.int64
         self.memo = tx.memo
         self.operations = tuple(tx.operations)
+        self.operation_count = len(self.operations)
         self.preconditions = _preconditions(tx.cond)
 
     @property
@@ -108,7 +96,7 @@ class Transaction(Submission):
     def operation_source(self, operation: xdr.Operation) -> str:
         """The account an operation acts for."""
         if operation.source_account is None:
-            return self.source_account
+            return self.source
         return account_of_muxed(operation.source_account)
 
     def operation_muxed(self, operation: xdr.Operation) -> tuple[str, str] | None:
@@ -134,17 +122,15 @@ class FeeBump(Submission):
         if inner is None:
             raise MalformedEnvelopeError("a fee bump needs an inner transaction of the current form")
         self.inner = Transaction(inner.tx, _signatures(inner.signatures), network_id)
+        self.source, self.sequence = self.inner.source, self.inner.sequence
+        self.preconditions = self.inner.preconditions
+        self.operation_count = self.inner.operation_count + 1
         self.inner.raw = EnvelopeType.ENVELOPE_TYPE_TX.to_bytes(4, "big") + inner.to_xdr_bytes()
 
     @property
     def transaction(self) -> Transaction:
         """The inner transaction."""
         return self.inner
-
-    @property
-    def operation_count(self) -> int:
-        """The inner operations and one more."""
-        return len(self.inner.operations) + 1
 
 
 def network_id(passphrase: str) -> bytes:

@@ -10,7 +10,7 @@ from struct import pack
 from stellar_sdk import xdr
 
 from sandbox.ledger.codec import account_of, account_of_muxed, present
-from sandbox.ledger.entries import Changes
+from sandbox.ledger.entries import Changes, ClaimableBalance
 from sandbox.ledger.envelopes import Submission
 from sandbox.ledger.rules import (
     BASE_FEE,
@@ -142,6 +142,12 @@ def _owner_of_reserve(revoke: xdr.RevokeSponsorshipOp) -> set[str]:
     return {account_of(key.offer.seller_id)} if key.offer is not None else set()
 
 
+def touched_balances(changes: Changes) -> set[str]:
+    """Claimable balances that an operation created, changed or removed."""
+    entries = (before if after is None else after for before, after in changes)
+    return {entry.balance_id for entry in entries if isinstance(entry, ClaimableBalance)}
+
+
 class History:
     """Closed ledgers from the first on, and where to find a transaction in them."""
 
@@ -151,6 +157,7 @@ class History:
         self._by_ledger: dict[int, list[TransactionRecord]] = {}
         self._by_hash: dict[str, TransactionRecord] = {}
         self._by_account: dict[str, list[TransactionRecord]] = {}
+        self._by_balance: dict[str, list[TransactionRecord]] = {}
 
     @property
     def last(self) -> LedgerRecord:
@@ -169,6 +176,8 @@ class History:
                 self._by_hash[record.inner_hash] = record
             for account in record.accounts:
                 self._by_account.setdefault(account, []).append(record)
+            for balance_id in {name for step in record.changes for name in touched_balances(step)}:
+                self._by_balance.setdefault(balance_id, []).append(record)
 
     def ledger(self, sequence: int) -> LedgerRecord | None:
         """The closed ledger of that number, None if there is none."""
@@ -185,3 +194,7 @@ class History:
     def of_account(self, account_id: str) -> list[TransactionRecord]:
         """The transactions that touch an account, oldest first."""
         return self._by_account.get(account_id, [])
+
+    def of_balance(self, balance_id: str) -> list[TransactionRecord]:
+        """The transactions that created, changed or removed a claimable balance, oldest first."""
+        return self._by_balance.get(balance_id, [])

@@ -78,15 +78,12 @@ class QueueLimiter:
                 return None
         return None
 
-    def _limit(self) -> int:
-        return QUEUE_CAPACITY_LEDGERS * self.capacity
-
     def _crowded(self) -> int:
         """Places the crowd has taken: it comes again with every ledger, but not beyond the limit."""
-        return min(self.crowd.operations, self._limit())
+        return min(self.crowd.operations, QUEUE_CAPACITY_LEDGERS * self.capacity)
 
     def _missing(self, more: int) -> int:
-        return self.operations + self._crowded() + more - self._limit()
+        return self.operations + self._crowded() + more - QUEUE_CAPACITY_LEDGERS * self.capacity
 
     def _cheapest_first(self, waiting: Iterable[Submission]) -> list[_Rival]:
         rivals = [

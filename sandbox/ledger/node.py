@@ -12,7 +12,8 @@ from sandbox.ledger.codec import present
 from sandbox.ledger.envelopes import FeeBump, Transaction, decode, network_id
 from sandbox.ledger.faults import Faults
 from sandbox.ledger.history import History, LedgerRecord, TransactionRecord
-from sandbox.ledger.pending import Answer, Status, TransactionQueue
+from sandbox.ledger.pending import TransactionQueue
+from sandbox.ledger.placement import Answer, Status
 from sandbox.ledger.rules import (
     BASE_FEE,
     CLOSE_TIME_MULTIPLIER,

@@ -1,58 +1,24 @@
-"""The queue of transactions that wait for a ledger: duplicates, bans, replacement by fee."""
+"""The queue of transactions that wait for a ledger: who may come in, who is dropped, who is banned."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from enum import Enum
 
 from sandbox.ledger.entries import Entries, load_account
-from sandbox.ledger.envelopes import FeeBump, Submission
+from sandbox.ledger.envelopes import Submission
 from sandbox.ledger.limiter import QueueLimiter
+from sandbox.ledger.placement import Answer, Place, Refused, Status, find_place, may_follow
 from sandbox.ledger.results import TxCode, TxResult
 from sandbox.ledger.rules import (
     BAN_LEDGERS,
-    INT64_MAX,
     MAX_LEDGER_OPERATIONS,
     QUEUE_LEDGERS,
-    REPLACE_FEE_MULTIPLIER,
     FeeRule,
     minimum_fee,
     starting_sequence,
 )
 from sandbox.ledger.validity import Moment, check
-
-
-class Status(Enum):
-    """A node's answer to a transaction."""
-
-    PENDING = "PENDING"
-    DUPLICATE = "DUPLICATE"
-    TRY_AGAIN_LATER = "TRY_AGAIN_LATER"
-    ERROR = "ERROR"
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A node's answer, with the result if it is a refusal."""
-
-    status: Status
-    result: TxResult | None = None
-
-
-class _Refused(Exception):
-    def __init__(self, status: Status, result: TxResult | None = None) -> None:
-        super().__init__(status.value)
-        self.answer = Answer(status, result)
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a transaction would go: instead of ``replaces``, behind the sequence number ``after``."""
-
-    replaces: Submission | None = None
-    after: int | None = None
 
 
 class TransactionQueue:
@@ -97,49 +63,42 @@ class TransactionQueue:
             self._check_floor(submission, fee_floor)
             self._check_limit(submission, place.replaces)
             self._check(submission, place, entries, moment)
-        except _Refused as refused:
+        except Refused as refused:
             return refused.answer
         self._insert(submission, place.replaces)
         return Answer(Status.PENDING)
 
-    def _place(self, submission: Submission, rule: FeeRule) -> _Place:
+    def _place(self, submission: Submission, rule: FeeRule) -> Place:
         if any(submission.full_hash in banned for banned in self._bans):
-            raise _Refused(Status.TRY_AGAIN_LATER)
-        waiting = self._waiting.get(submission.source)
-        if not waiting:
-            return _Place()
-        if rule == "one":
-            return _place_with_one(submission, waiting[0])
-        if isinstance(submission, FeeBump):
-            return _place_of_bump(submission, waiting)
-        return _place_behind(submission, waiting)
+            raise Refused(Status.TRY_AGAIN_LATER)
+        return find_place(submission, self._waiting.get(submission.source, []), rule)
 
     def _check_floor(self, submission: Submission, fee_floor: int) -> None:
         needed = minimum_fee(submission.operation_count, fee_floor)
         if submission.fee < needed:
             self._bans[0].add(submission.full_hash)
-            raise _Refused(Status.ERROR, TxResult(TxCode.txINSUFFICIENT_FEE, needed))
+            raise Refused(Status.ERROR, TxResult(TxCode.txINSUFFICIENT_FEE, needed))
 
     def _check_limit(self, submission: Submission, replaces: Submission | None) -> None:
         needed = self.limiter.price_of_entry(submission, replaces, self)
         if needed is not None:
             self._bans[0].add(submission.full_hash)
             if needed:
-                raise _Refused(Status.ERROR, TxResult(TxCode.txINSUFFICIENT_FEE, needed))
-            raise _Refused(Status.TRY_AGAIN_LATER)
+                raise Refused(Status.ERROR, TxResult(TxCode.txINSUFFICIENT_FEE, needed))
+            raise Refused(Status.TRY_AGAIN_LATER)
 
-    def _check(self, submission: Submission, place: _Place, entries: Entries, moment: Moment) -> None:
+    def _check(self, submission: Submission, place: Place, entries: Entries, moment: Moment) -> None:
         """It must be valid, and its fee payer must afford the fees of everything it has waiting."""
         result = check(submission, entries, moment, place.after)
         if not result.ok:
-            raise _Refused(Status.ERROR, result)
+            raise Refused(Status.ERROR, result)
         fee = submission.fee
         if place.replaces is not None and place.replaces.fee_source == submission.fee_source:
             fee -= place.replaces.fee
         payer = load_account(entries, submission.fee_source)
         available = payer.available if payer else 0
         if available - fee < self._fees.get(submission.fee_source, 0):
-            raise _Refused(Status.ERROR, TxResult(TxCode.txINSUFFICIENT_BALANCE, result.fee_charged))
+            raise Refused(Status.ERROR, TxResult(TxCode.txINSUFFICIENT_BALANCE, result.fee_charged))
 
     def _insert(self, submission: Submission, replaces: Submission | None) -> None:
         if replaces is not None:
@@ -245,7 +204,7 @@ class TransactionQueue:
         fees: dict[str, int] = {}
         for submission in candidates:
             previous = last.get(submission.source)
-            if not _may_follow(submission, previous) or not check(submission, entries, moment, previous).ok:
+            if not may_follow(submission, previous) or not check(submission, entries, moment, previous).ok:
                 invalid.append(submission)
                 continue
             last[submission.source] = submission.sequence
@@ -258,12 +217,6 @@ class TransactionQueue:
         self.ban(self.trim(free, entries, moment))
 
 
-def _may_follow(submission: Submission, previous: int | None) -> bool:
-    """Minimum age and gap are only possible for the first waiting transaction of a source."""
-    conditions = submission.conditions
-    return previous is None or not (conditions.min_sequence_age or conditions.min_sequence_ledger_gap)
-
-
 def _unaffordable(candidates: list[Submission], fees: dict[str, int], entries: Entries) -> list[Submission]:
     poor: set[str] = set()
     dropped = []
@@ -274,60 +227,3 @@ def _unaffordable(candidates: list[Submission], fees: dict[str, int], entries: E
         if submission.source in poor:
             dropped.append(submission)
     return dropped
-
-
-def _is_duplicate(queued: Submission, new: Submission) -> bool:
-    """Same envelope bytes, or the inner envelope of a queued fee bump."""
-    if isinstance(queued, FeeBump) and not isinstance(new, FeeBump):
-        return queued.inner.full_hash == new.full_hash
-    return type(queued) is type(new) and queued.full_hash == new.full_hash
-
-
-def _check_replacement(new: Submission, old: Submission) -> None:
-    """Raise unless the new fee per operation is ten times the old one."""
-    new_operations, old_operations = max(1, new.operation_count), max(1, old.operation_count)
-    wanted = REPLACE_FEE_MULTIPLIER * old.fee * new_operations
-    if new.fee * old_operations < wanted:
-        needed = min(-(-wanted // old_operations), INT64_MAX)
-        raise _Refused(Status.ERROR, TxResult(TxCode.txINSUFFICIENT_FEE, needed))
-
-
-def _place_with_one(submission: Submission, queued: Submission) -> _Place:
-    """Today's rule: one transaction per source account, which only a fee bump of its sequence may replace."""
-    if _is_duplicate(queued, submission):
-        raise _Refused(Status.DUPLICATE)
-    if submission.sequence < queued.sequence:
-        raise _Refused(Status.ERROR, TxResult(TxCode.txBAD_SEQ, 0))
-    if not isinstance(submission, FeeBump) or submission.sequence != queued.sequence:
-        raise _Refused(Status.TRY_AGAIN_LATER)
-    _check_replacement(submission, queued)
-    return _Place(replaces=queued)
-
-
-def _place_behind(submission: Submission, waiting: list[Submission]) -> _Place:
-    for queued in waiting:
-        if queued.sequence == submission.sequence and _is_duplicate(queued, submission):
-            raise _Refused(Status.DUPLICATE)
-    if not _may_follow(submission, waiting[-1].sequence):
-        raise _Refused(Status.TRY_AGAIN_LATER)
-    return _Place(after=waiting[-1].sequence)
-
-
-def _place_of_bump(bump: FeeBump, waiting: list[Submission]) -> _Place:
-    same = [index for index, queued in enumerate(waiting) if queued.sequence == bump.sequence]
-    if not same:
-        last, lowest = waiting[-1].sequence, bump.conditions.min_sequence
-        reachable = lowest <= last if lowest is not None else bump.sequence == last + 1
-        if bump.sequence < last or not reachable:
-            raise _Refused(Status.ERROR, TxResult(TxCode.txBAD_SEQ, 0))
-        if not _may_follow(bump, last):
-            raise _Refused(Status.TRY_AGAIN_LATER)
-        return _Place(after=last)
-    index = same[0]
-    if _is_duplicate(waiting[index], bump):
-        raise _Refused(Status.DUPLICATE)
-    _check_replacement(bump, waiting[index])
-    previous = waiting[index - 1].sequence if index else None
-    if not _may_follow(bump, previous):
-        raise _Refused(Status.TRY_AGAIN_LATER)
-    return _Place(replaces=waiting[index], after=previous)

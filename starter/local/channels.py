@@ -47,4 +47,6 @@ async def _usable(database_url: str) -> int:
             known = await channel_accounts(tx)
     finally:
         await database.close()
-    return sum(channel.state is not ChannelState.PLANNED for channel in known)
+    return sum(
+        channel.key_index is not None and channel.state is not ChannelState.PLANNED for channel in known
+    )

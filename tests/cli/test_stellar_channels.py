@@ -77,7 +77,7 @@ async def test_an_empty_funding_account_is_one_line(desk, family):
     assert "fund it" in result.error["message"]
     after = await listed(desk)
     assert [row["state"] for row in after.json["channels"]] == ["PLANNED", "PLANNED"]
-    assert "planned but not made" in after.err
+    assert "channels create 2" in after.err
 
 
 async def test_without_a_worker_the_database_is_shown(desk, family):

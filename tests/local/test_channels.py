@@ -1,7 +1,11 @@
 """The local stack's channel accounts, made by its own worker."""
 
 import logging
+import os
+import signal
 import threading
+
+import psycopg
 
 from starter.local.channels import prepare_channels
 from starter.local.environment import Addresses
@@ -40,7 +44,7 @@ def test_fifty_are_made_while_mints_are_in_flight(up):
     """Both go through: the accounts are usable, the requests confirmed."""
     before = len(mintkeeper("channels", "list", data_dir=up.data_dir)["channels"])
     wanted = ("submit", "--amount", "3", "--topic", "treasury-eu", "--requester", "rita")
-    ids = [mintkeeper(*wanted, data_dir=up.data_dir)["id"] for _ in range(4)]
+    ids = [mintkeeper(*wanted, data_dir=up.data_dir)["id"] for _ in range(2)]
     creating = threading.Thread(target=lambda: mintkeeper("channels", "create", "50", data_dir=up.data_dir))
     creating.start()
     for each in ids:
@@ -53,6 +57,25 @@ def test_fifty_are_made_while_mints_are_in_flight(up):
     channels = until(lambda: all_free(up), "all free again")
     assert len(channels) == before + 50
     assert {channel["key"] for channel in channels} == set(range(before + 50))
+
+
+def test_a_worker_killed_while_it_makes_them_loses_nothing(up):
+    """SIGKILL in the middle: the next worker goes on, no key index is left out or used twice."""
+    before = len(mintkeeper("channels", "list", data_dir=up.data_dir)["channels"])
+    creating = threading.Thread(target=lambda: mintkeeper("channels", "create", "40", data_dir=up.data_dir))
+    creating.start()
+    until(lambda: len(all_channels(up)) > before, "accounts planned")
+    os.kill(up.pids()["worker"], signal.SIGKILL)
+    creating.join()
+    channels = all_free(up)
+    assert {channel["key"] for channel in channels} == set(range(before + 40))
+    assert all(channel["balance"] == "5.0000000" for channel in channels[before:])
+
+
+def all_channels(up):
+    """What the database knows."""
+    with psycopg.connect(up.document()["database_url"]) as connection:
+        return connection.execute("SELECT account FROM stellar_channels").fetchall()
 
 
 def all_free(up):

@@ -1,7 +1,6 @@
 """A worker may die at any step, or two may work at once: one payment, or a proof and none."""
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
 
@@ -14,11 +13,11 @@ MOST_STEPS = 150
 
 
 async def die_and_recover(
-    minting: Minting, number: int, first_looks: float = 0.0, life_of: Callable[[int], Life] = Life, **rules
+    minting: Minting, number: int, first_looks: float = 0.0, **rules
 ) -> tuple[Life, Outcome]:
     """Let a worker die at its step `number`; another one brings the request to its end."""
     request = await minting.approved(f"dies-at-{number}")
-    life = life_of(number)
+    life = Life(number)
     doomed = minting.activities(
         horizon=MortalHorizon(minting.horizon, life),
         database=MortalDatabase(minting.database, life),

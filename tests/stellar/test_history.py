@@ -9,6 +9,9 @@ from aiohttp.test_utils import TestServer
 from activities.stellar import envelope
 from activities.stellar.history import History
 from activities.stellar.horizon import HorizonUnavailable
+from domain.evidence import SequenceUse
+from tests.domain.factories import make_record
+from tests.support.evidence import another
 from tests.support.mints import CHANNEL, a_request, a_wallet
 
 SUBMISSION = envelope.sign_mint(
@@ -78,6 +81,16 @@ async def test_a_short_history_says_what_to_do():
     async with answering(410, "{}") as (url, _):
         with pytest.raises(HorizonUnavailable, match="whole history"):
             await History(url, a_request(), SUBMISSION).other_payments()
+
+
+async def test_what_used_the_sequence_counts_as_a_payment_where_the_issuers_page_is_behind():
+    """A mint by hand on the channel account is seen although the issuer's list does not show it yet."""
+    used = SequenceUse(how="same_sequence", by=another(make_record(request=a_request())))
+    harmless = SequenceUse(how="same_sequence", by=another(make_record(request=a_request()), digest=False))
+    async with answering(200, page()) as (url, _):
+        history = History(url, a_request(), SUBMISSION)
+        assert (await history.other_payments(used))[0] == (used.by,)
+        assert (await history.other_payments(harmless))[0] == ()
 
 
 async def test_the_search_begins_at_the_signature_and_sees_failures():

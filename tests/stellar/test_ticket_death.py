@@ -5,16 +5,6 @@ import asyncio
 from domain.submission import Outcome
 from domain.tickets import TicketOutcome
 from tests.stellar.test_death import die_everywhere
-from tests.support.mortal import Life
-
-
-class Foreground(Life):
-    """Counts only what the activity itself does: what follows the ledger beside it keeps no order."""
-
-    def step(self, name):
-        if not self.over and name.endswith(("follow_ledgers", "transactions_of")):
-            return
-        super().step(name)
 
 
 async def entries(ledger) -> dict[str, str]:
@@ -25,7 +15,7 @@ async def entries(ledger) -> dict[str, str]:
 async def test_death_at_every_step_between_ticket_and_mint(minting, ledger):
     """Wherever it dies, the next worker finds the ticket as it stands: each lands once, none stays."""
     await minting.allow(one_shot_ticket=True)
-    deaths, outcomes = await die_everywhere(minting, life_of=Foreground)
+    deaths, outcomes = await die_everywhere(minting)
     assert outcomes == {Outcome.CONFIRMED}
     # how often a worker looks before a ledger closes differs from run to run
     assert {"before send", "after send", "after transaction"} <= set(deaths)

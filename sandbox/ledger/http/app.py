@@ -56,8 +56,9 @@ def _add_history(router: web.UrlDispatcher, history: HistoryRoutes, operations: 
     router.add_get("/transactions/{hash}", history.transaction)
     router.add_get("/operations/{operation_id}", operations.operation)
     router.add_get("/operations/{operation_id}/effects", operations.effects)
-    for owner in ("", "/accounts/{account_id}", "/ledgers/{sequence}"):
+    for owner in ("", "/accounts/{account_id}", "/claimable_balances/{balance_id}", "/ledgers/{sequence}"):
         router.add_get(f"{owner}/transactions", history.transactions)
+    router.add_get("/claimable_balances/{balance_id}/operations", operations.page)
     for owner in ("", "/accounts/{account_id}", "/ledgers/{sequence}", "/transactions/{hash}"):
         router.add_get(f"{owner}/operations", operations.page)
         router.add_get(f"{owner}/payments", operations.page)

@@ -44,14 +44,18 @@ def ledger_number(request: web.Request) -> int:
 
 
 def scope(request: web.Request, view: View) -> Sequence[TransactionRecord]:
-    """The transactions of the account, ledger or transaction of the path, or all of them.
+    """The transactions of the account, balance, ledger or transaction of the path, or all of them.
 
     Raises:
         BadParameterError: what the path names cannot exist.
-        web.HTTPNotFound: it is not known here; an account is once a transaction was about it.
+        web.HTTPNotFound: it is not known here; an account or balance is once a transaction was about it.
     """
     if "account_id" in request.match_info:
         records = view.history.of_account(known_account(request))
+        if records and record_token(records[0]) <= last_token(view):
+            return records
+    elif "balance_id" in request.match_info:
+        records = view.history.of_balance(request.match_info["balance_id"])
         if records and record_token(records[0]) <= last_token(view):
             return records
     elif "sequence" in request.match_info:
@@ -101,7 +105,7 @@ class HistoryRoutes:
         return hal(self._ledger(ledger))
 
     async def transactions(self, request: web.Request) -> web.StreamResponse:
-        """GET /transactions, of everything, an account or a ledger."""
+        """GET /transactions, of everything, an account, a claimable balance or a ledger."""
         everything = includes_failed(request)
 
         def fetch(page: Page, view: View) -> list[tuple[str, bytes]]:

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from aiohttp import web
 
+from sandbox.ledger.history import touched_balances
 from sandbox.ledger.http.accounts import known_account
 from sandbox.ledger.http.context import Context, dump
 from sandbox.ledger.http.effects import EffectRecord, effects_of, render_effect
@@ -30,14 +31,16 @@ class OperationRoutes:
         self._context = context
 
     async def page(self, request: web.Request) -> web.StreamResponse:
-        """GET /operations and /payments, alone or under an account, a ledger or a transaction."""
+        """GET /operations and /payments, alone or under an account, a balance, a ledger or a transaction."""
         payments = request.path.rstrip("/").endswith("/payments")
         everything = includes_failed(request) or "hash" in request.match_info
         account = known_account(request) if "account_id" in request.match_info else ""
+        balance = request.match_info.get("balance_id", "")
 
         def wanted(item: OperationRecord) -> bool:
-            shown = everything or item.record.successful
-            return shown and (item.is_payment or not payments) and (not account or account in item.accounts)
+            shown = (everything or item.record.successful) and (item.is_payment or not payments)
+            mine = not account or account in item.accounts
+            return shown and mine and (not balance or balance in touched_balances(item.changes))
 
         def fetch(page: Page, view: View) -> list[tuple[str, bytes]]:
             cursor = page.number()

@@ -23,7 +23,7 @@ from sandbox.ledger.http.problems import (
     transaction_failed,
     transaction_malformed,
 )
-from sandbox.ledger.pending import Answer, Status
+from sandbox.ledger.placement import Answer, Status
 from sandbox.ledger.results import TxCode, TxResult
 
 SUBMISSION_TIMEOUT_SECONDS: Final = 30.0

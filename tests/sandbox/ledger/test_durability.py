@@ -190,3 +190,19 @@ async def started(*arguments):
         sys.executable, "-m", "sandbox.ledger", *arguments, stdout=asyncio.subprocess.PIPE
     )
     return (await process.stdout.readline()).decode().strip(), process
+
+
+async def test_files_of_earlier_versions_are_taken_over(drive, tmp_path):
+    """A file that lacks what later versions keep is completed at the start; what it holds stays as it is."""
+    data = tmp_path / "ledger.sqlite"
+    async with drive(data=data) as ledger:
+        paths = await furnish(ledger)
+        before, now = await look(ledger, paths), ledger.time
+    with contextlib.closing(sqlite3.connect(data)) as other:
+        other.execute("ALTER TABLE transactions DROP COLUMN changes")
+        for column in ("capacity", "crowd", "crowd_bid", "base_fee"):
+            other.execute(f"ALTER TABLE ledgers DROP COLUMN {column}")
+    async with drive(data=data) as ledger:
+        assert await look(ledger, paths) == before
+        ledger.time = now
+        assert await ledger.run(ledger.key("holder"), ManageData("b", b"1")) == ["tx_success"]

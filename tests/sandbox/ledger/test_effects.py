@@ -138,6 +138,25 @@ async def test_claimable_balance_effects(pair):
     ]
 
 
+async def test_history_of_a_claimable_balance(pair):
+    """A claimable balance finds the transactions and operations that made it and paid it out, no failures."""
+    ledger, alice, bob = pair
+    create = CreateClaimableBalance(XLM, "3", [Claimant(bob.public_key)])
+    made = await done(ledger, alice, Payment(bob.public_key, XLM, "1"), create)
+    _, body = await ledger.get("/claimable_balances")
+    balance_id = body["_embedded"]["records"][0]["id"]
+    assert await ledger.run(alice, ClaimClaimableBalance(balance_id)) == ["tx_failed", "op_cannot_claim"]
+    claimed = await done(ledger, bob, ClaimClaimableBalance(balance_id))
+
+    async def shown(collection, name):
+        _, page = await ledger.get(f"/claimable_balances/{balance_id}/{collection}", include_failed="true")
+        return [record[name] for record in page["_embedded"]["records"]]
+
+    assert await shown("transactions", "hash") == [made.split("/")[-1], claimed.split("/")[-1]]
+    assert await shown("operations", "type") == ["create_claimable_balance", "claim_claimable_balance"]
+    assert (await ledger.get(f"/claimable_balances/{'0' * 72}/transactions"))[0] == 404
+
+
 async def test_sponsored_account_and_merge(pair):
     """A sponsored account is created, and its sponsorship; merging removes both."""
     ledger, alice, _ = pair

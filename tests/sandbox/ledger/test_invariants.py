@@ -48,7 +48,8 @@ from sandbox.ledger.genesis import root_keypair
 from sandbox.ledger.http.context import dump
 from sandbox.ledger.http.effects import effects_of, render_effect
 from sandbox.ledger.http.render_operations import operations_of, render_operation
-from sandbox.ledger.pending import Status, TransactionQueue
+from sandbox.ledger.pending import TransactionQueue
+from sandbox.ledger.placement import Status
 from sandbox.ledger.rules import TOTAL_COINS
 from sandbox.ledger.validity import Moment
 
