@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from itertools import islice
 
 import pytest
 from stellar_sdk import Asset, Keypair, Server, ServerAsync, TransactionBuilder
@@ -190,6 +191,22 @@ async def test_a_stream_without_a_cursor_starts_at_the_beginning(network):
         await funded(ledger)
     ledgers = await asyncio.wait_for(collect(server.ledgers().stream(), 12), 60)
     assert [item["sequence"] for item in ledgers] == list(range(1, 13))
+
+
+async def test_streams_of_the_synchronous_client(network):
+    """The synchronous Server follows ledgers and effects across goodbyes as the asynchronous one does."""
+    ledger, _ = network
+    owners = [await funded(ledger) for _ in range(12)]
+
+    def follow():
+        with Server(ledger.url, RequestsClient(num_retries=0)) as server:
+            ledgers = islice(server.ledgers().stream(), 13)
+            effects = islice(server.effects().for_account(ledger.root.public_key).limit(3).stream(), 12)
+            return [item["sequence"] for item in ledgers], [item["type"] for item in effects]
+
+    sequences, kinds = await asyncio.wait_for(asyncio.to_thread(follow), 60)
+    assert sequences == list(range(1, 14))
+    assert kinds == ["account_debited"] * len(owners)
 
 
 async def test_streams_one_account_as_it_changes(network):
