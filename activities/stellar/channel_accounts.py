@@ -101,7 +101,7 @@ class ChannelAccountActivities:
     async def _sign_payments(self, step: TopUpStep) -> TopUpAnswer:
         funder = await self._funder(step.at_ledger)
         made = [channel for channel in await self._known() if channel.state is not ChannelState.PLANNED]
-        views = await self._look(
+        views = await self._look_at_all(
             channel.account for channel in made if self._wallet.is_channel(channel.account)
         )
         for view in views:
@@ -125,7 +125,7 @@ class ChannelAccountActivities:
     async def look_at_channels(self) -> LiveAccounts:
         """Every channel account as the ledger has it now, and the funding account."""
         async with beating():
-            views = await self._look([channel.account for channel in await self._known()])
+            views = await self._look_at_all(channel.account for channel in await self._known())
             funder = self._wallet.funding
             own = _live(await self._horizon.account(funder)) if funder else None
             return LiveAccounts(channels=tuple(_live(view) for view in views), funding=own)
@@ -164,6 +164,16 @@ class ChannelAccountActivities:
     async def _known(self) -> list[ChannelRecord]:
         async with self._database.transaction() as tx:
             return await channel_accounts(tx)
+
+    async def _look_at_all(self, accounts: Iterable[str]) -> list[AccountView | NoAccount]:
+        """Many accounts by few questions: whatever the funding account sponsors comes in pages."""
+        wanted = list(accounts)
+        funder = self._wallet.funding
+        sponsored = await self._horizon.accounts_sponsored_by(funder) if funder and wanted else []
+        found: dict[str, AccountView | NoAccount] = {view.account_id: view for view in sponsored}
+        others = await self._look(account for account in wanted if account not in found)
+        found.update({view.account_id: view for view in others})
+        return [found[account] for account in wanted]
 
     async def _look(self, accounts: Iterable[str]) -> list[AccountView | NoAccount]:
         gate = asyncio.Semaphore(READS_AT_ONCE)

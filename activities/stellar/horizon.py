@@ -136,6 +136,21 @@ class Horizon:
         with _understood("/accounts"):
             return AccountView(account_id, ledger, int(body["sequence"]), body)
 
+    async def accounts_sponsored_by(self, account_id: str) -> list[AccountView]:
+        """Every account whose reserves, or some of them, that one keeps; raises HorizonUnavailable."""
+        found: list[AccountView] = []
+        cursor = ""
+        while True:
+            query = f"sponsor={account_id}&cursor={cursor}&order=asc&limit={PAGE_SIZE}"
+            response, body = await self._read(f"/accounts?{query}")
+            with _understood("/accounts"):
+                records = body["_embedded"]["records"]
+                ledger = _stamp(response)
+                found += [AccountView(each["id"], ledger, int(each["sequence"]), each) for each in records]
+                if len(records) < PAGE_SIZE:
+                    return found
+                cursor = str(records[-1]["paging_token"])
+
     async def transaction(self, hash_: str) -> Landed | None:
         """Where a transaction landed, found by its own hash or by the inner one of a fee bump.
 

@@ -224,6 +224,15 @@ async def test_the_ledger_is_looked_at(family: Family):
     assert live.funding.account == family.funder.public_key
 
 
+async def test_looking_at_many_takes_few_questions(family: Family):
+    """A public Horizon counts them: sponsored accounts come in pages, not one by one."""
+    await family.create(38)
+    await family.ledger.forget_requests()
+    live = await run(family.activities().look_at_channels)
+    assert {account.balance for account in live.channels} == {FULL}
+    assert sum((await family.ledger.requests_served()).values()) == 2
+
+
 async def test_an_empty_funding_account_is_one_clear_error(family: Family):
     """Nothing is signed, and the line says what to pay to whom."""
     await family.ledger.drain(family.funder)

@@ -12,6 +12,7 @@ from activities.stellar import envelope
 from activities.stellar.answers import Meaning
 from activities.stellar.horizon import AccountView, Horizon, HorizonUnavailable, NoAccount
 from settings import TESTNET_PASSPHRASE
+from tests.support.channels import family_on
 from tests.support.ledger import MintLedger
 from tests.support.mints import a_request
 
@@ -166,3 +167,16 @@ async def test_a_strange_answer_says_nothing_about_the_ledger(status, text):
             with pytest.raises(HorizonUnavailable):
                 await question
         assert (await client.send("AAAA")).meaning is Meaning.UNKNOWN
+
+
+async def test_sponsored_accounts_come_page_by_page(seeded, monkeypatch):
+    """All of them, each once, stamped with the height of its page; nobody else's."""
+    monkeypatch.setattr("activities.stellar.horizon.PAGE_SIZE", 2)
+    async with family_on(seeded) as family:
+        await family.create(5)
+        views = await family.horizon.accounts_sponsored_by(family.funder.public_key)
+        newest = await family.horizon.newest_ledger()
+        assert {view.account_id for view in views} == {family.account(index) for index in range(5)}
+        assert len(views) == 5
+        assert {view.ledger for view in views} == {newest.sequence}
+        assert await family.horizon.accounts_sponsored_by(family.ledger.issuer.public_key) == []
