@@ -53,6 +53,8 @@ class Case:
     ask: Ask
     request: MintRequest
     handle: RequestHandle | None = None
+    signed: list[tuple[Verdict, SignedDecision]] = field(default_factory=list)
+    """Every decision on it."""
     approved_at: float | None = None
     """The last approval that its rule wants was accepted by Temporal."""
     ended_at: float | None = None
@@ -106,14 +108,20 @@ class Clients:
     async def see_through(self, case: Case) -> None:
         """Submit and decide as planned, from now on."""
         case.handle = await self._submit(self._order(case))
+        case.signed = list(self._decisions(case))
         async with asyncio.TaskGroup() as group:
             for delay in case.ask.submissions:
                 group.create_task(self._submit_again(case, delay))
             if case.ask.other_content:
                 group.create_task(self._ask_for_more(case))
-            for verdict, signed in self._decisions(case):
+            for verdict, signed in case.signed:
                 for delay in case.ask.approvals:
                     group.create_task(self._decide(case, verdict, signed, delay))
+
+    async def decide_again(self, case: Case) -> None:
+        """The same decisions once more, from people who see that the request still waits."""
+        for verdict, signed in case.signed:
+            await self._decide(case, verdict, signed, 0.0)
 
     async def _submit(self, order: MintOrder) -> RequestHandle:
         return await persist(lambda: start_request(self.desk.client, order, keyed=True))

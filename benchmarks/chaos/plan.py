@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from domain.amounts import STROOPS_PER_UNIT
 from sandbox.ledger.faults import LASTING, ONE_SHOT
+from sandbox.ledger.outages import OUTAGES
 
 SEND = "/transactions_async"
 LEDGER_SECONDS = 1.0
@@ -55,6 +56,8 @@ class Blow(StrEnum):
     POSTGRES_FROZEN = "PostgreSQL frozen"
     POSTGRES_KILLED = "PostgreSQL killed"
     POSTGRES_RESTARTED = "PostgreSQL restarted"
+    WORKFLOW_ENDED = "workflow terminated, swept up later"
+    WORKFLOW_RESET = "workflow reset to its first step"
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,10 @@ class Fault:
     """Stroops an operation, for a fault that makes fees rise."""
     seconds: float = 0.0
     """How long it lasts, if it does."""
+    problem: str = ""
+    """What an outage of the ledger's gateways answers."""
+    number: int = 0
+    """Of the request whose workflow it meets, if it meets one."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +144,7 @@ class Plan:
 def make_plan(seed: int, size: Size) -> Plan:
     """The plan of a seed: the same seed and size give the same plan."""
     asks = _asks(random.Random(f"asks {seed}"), size)
-    faults = _faults(random.Random(f"faults {seed}"), size)
+    faults = _faults(random.Random(f"faults {seed}"), size, asks)
     return Plan(
         seed,
         size,
@@ -181,8 +188,8 @@ def _ask(rng: random.Random, number: int, at: float) -> Ask:
     )
 
 
-def _faults(rng: random.Random, size: Size) -> tuple[Fault, ...]:
-    faults = _blows(rng, size) + _lasting(rng, size)
+def _faults(rng: random.Random, size: Size, asks: tuple[Ask, ...]) -> tuple[Fault, ...]:
+    faults = _blows(rng, size) + _lasting(rng, size) + _meddling(rng, size, asks)
     faults += [_one_shot(rng, size) for _ in range(size.faults - len(faults))]
     return tuple(sorted(faults, key=lambda fault: fault.at))
 
@@ -212,6 +219,16 @@ def _blows(rng: random.Random, size: Size) -> list[Fault]:
         for blow, ats in moments.items()
         for at in ats
     ]
+
+
+def _meddling(rng: random.Random, size: Size, asks: tuple[Ask, ...]) -> list[Fault]:
+    """Workflows ended or reset soon after the approval, when there is most to break."""
+    faults = []
+    for kind in (Blow.WORKFLOW_ENDED, Blow.WORKFLOW_RESET):
+        for ask in rng.sample(asks, max(1, size.faults // 60)):
+            at = ask.at + ask.approvals[0] + rng.uniform(0, 10)
+            faults.append(Fault(at, kind, number=ask.number))
+    return faults
 
 
 def _moments(rng: random.Random, count: int, seconds: float) -> list[float]:
@@ -262,12 +279,14 @@ def _one_shot(rng: random.Random, size: Size) -> Fault:
     path = SEND if kind in _AT_THE_DOOR else rng.choice(_READ_PATHS)
     # now and then so many in a row that envelopes run out of their time
     flood = rng.random() < 0.03
+    many = rng.randrange(size.requests // 15 + 5, size.requests // 5 + 6)
     return Fault(
         at=rng.uniform(0, size.seconds * 0.95),
         kind=kind,
         path=path,
-        count=rng.randrange(20, 60) if flood else rng.choice((1, 1, 1, 2, 4)),
+        count=many if flood else rng.choice((1, 1, 1, 2, 4)),
         ledgers=rng.choice((1, 1, 2, 4, size.window_seconds + 3)),
+        problem=rng.choice(sorted(OUTAGES)) if kind == "problem" else "",
     )
 
 

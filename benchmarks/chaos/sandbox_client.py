@@ -32,6 +32,8 @@ class SandboxClient:
             wanted |= {"ledgers": fault.ledgers, "fee_per_operation": fault.fee}
         else:
             wanted |= {"path": fault.path, "count": fault.count, "after_ledgers": fault.ledgers}
+        if fault.problem:
+            wanted["problem"] = fault.problem
         (await self._ask("POST", "/sandbox/faults", json=wanted)).raise_for_status()
 
     async def switch_off(self, kind: str) -> None:

@@ -18,6 +18,7 @@ from sqlalchemy import text
 from benchmarks.chaos.audit import Findings, audit
 from benchmarks.chaos.clients import Case, Clients, open_office, persist
 from benchmarks.chaos.crew import Crew, crew_of
+from benchmarks.chaos.meddler import Meddler
 from benchmarks.chaos.plan import LEDGER_SECONDS, Plan
 from benchmarks.chaos.sandbox_client import SandboxClient
 from benchmarks.chaos.stranger import Stranger
@@ -86,7 +87,8 @@ class _Storm:
         self._clients = clients
         self._crew = crew
         self._ledger = ledger
-        self._weather = Weather(crew, desk.stack.supervisor, ledger)
+        self._meddler = Meddler(desk.client, clients)
+        self._weather = Weather(crew, desk.stack.supervisor, ledger, self._meddler, clients.cases)
         self._stranger = Stranger(ledger, desk.database)
         self._say = say
         self._started = time.monotonic()
@@ -105,6 +107,7 @@ class _Storm:
         begun = datetime.now(UTC)
         cases = [self._clients.case(self._plan.seed, ask, begun) for ask in self._plan.asks]
         watching = asyncio.create_task(self._watch(cases))
+        sweeping = asyncio.create_task(self._meddler.sweep_up())
         try:
             async with asyncio.TaskGroup() as group:
                 for at, act in self._script(cases):
@@ -115,7 +118,8 @@ class _Storm:
             faults = await self._weather.clear()
         finally:
             watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
+            sweeping.cancel()
+            await asyncio.gather(watching, sweeping, return_exceptions=True)
         asked = self._ledger.asked
         await self._come_too_late(cases)
         findings = await audit(self._desk.stack.demo, self._desk.database, self._ledger, cases)

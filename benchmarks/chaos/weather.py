@@ -6,12 +6,14 @@ import asyncio
 import os
 import signal
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 import psutil  # type: ignore[import-untyped]  # its wheel carries no types
 
+from benchmarks.chaos.clients import Case
 from benchmarks.chaos.crew import Crew
+from benchmarks.chaos.meddler import Meddler
 from benchmarks.chaos.plan import HOUR, Blow, Fault
 from benchmarks.chaos.sandbox_client import SandboxClient
 from sandbox.ledger.faults import LASTING
@@ -35,15 +37,37 @@ _CLOCKS = {Blow.WORKER_KILLED: 0, Blow.CLOCK_AHEAD: HOUR, Blow.CLOCK_BEHIND: -HO
 class Weather:
     """What goes wrong."""
 
-    def __init__(self, crew: Crew, supervisor: Supervisor, ledger: SandboxClient) -> None:
+    def __init__(
+        self,
+        crew: Crew,
+        supervisor: Supervisor,
+        ledger: SandboxClient,
+        meddler: Meddler,
+        cases: Sequence[Case],
+    ) -> None:
         self.done: Counter[str] = Counter()
         """Faults by kind that were carried out."""
         self._crew = crew
         self._supervisor = supervisor
         self._ledger = ledger
+        self._meddler = meddler
+        self._cases = cases
 
     async def strike(self, fault: Fault) -> None:
-        """Carry one fault out, to its end if it lasts."""
+        """Carry one fault out, to its end if it lasts; a workflow that has ended can't be ended again."""
+        if fault.kind in (Blow.WORKFLOW_ENDED, Blow.WORKFLOW_RESET):
+            self.done[fault.kind] += await self._meddle(fault)
+            return
+        await self._blow(fault)
+        self.done[fault.kind] += 1
+
+    async def _meddle(self, fault: Fault) -> bool:
+        case = self._cases[fault.number]
+        if fault.kind == Blow.WORKFLOW_RESET:
+            return await self._meddler.reset(case)
+        return await self._meddler.terminate(case)
+
+    async def _blow(self, fault: Fault) -> None:
         if fault.kind in _KILLED:
             await self._kill(*_KILLED[Blow(fault.kind)])
         elif fault.kind in _FROZEN:
@@ -58,7 +82,6 @@ class Weather:
             await self._crew.beside(fault.seconds)
         else:
             await self._of_the_ledger(fault)
-        self.done[fault.kind] += 1
 
     async def _kill(self, part: str, number: signal.Signals) -> None:
         faults = await self._ledger.take_stock() if part == "sandbox" else []
