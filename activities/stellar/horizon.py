@@ -111,7 +111,8 @@ class Horizon:
 
         Raises HorizonUnavailable when it breaks and can't be opened again.
         """
-        stream = self._client.stream(f"{self.url}/ledgers", {"cursor": "now"})
+        # Horizon ends a stream after `limit` records; the client opens it again behind the last one
+        stream = self._client.stream(f"{self.url}/ledgers", {"cursor": "now", "limit": str(PAGE_SIZE)})
         try:
             async with aclosing(stream):
                 async for record in stream:

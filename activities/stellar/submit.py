@@ -126,22 +126,24 @@ class Submitter:
         return _answer(record)
 
     async def _begin_in_turn(self, request_id: str) -> tuple[RequestRecord, str | None]:
-        """Reserve a channel account, after those who came before; raises NoChannelFree after a while."""
-        if not self._gate.waited_for:
-            with suppress(NoChannelFree):
-                return await self._begin(request_id)
+        """Reserve a channel account, after those who came before; raises NoChannelFree after a while.
+
+        Whoever has one already goes on at once: those in the line may be waiting for it.
+        """
+        with suppress(NoChannelFree):
+            return await self._begin(request_id, may_take=not self._gate.waited_for)
         until = time.monotonic() + self._gate.patience
         async with self._gate.turn():
             while True:
                 try:
-                    return await self._begin(request_id)
+                    return await self._begin(request_id, may_take=True)
                 except NoChannelFree:
                     if time.monotonic() >= until or activity.is_worker_shutdown():
                         raise
                     await self._gate.wait_for_freed()
 
-    async def _begin(self, request_id: str) -> tuple[RequestRecord, str | None]:
-        """The request and its reserved channel account; no channel if it is past APPROVED already."""
+    async def _begin(self, request_id: str, *, may_take: bool) -> tuple[RequestRecord, str | None]:
+        """The request and its channel account, a new one if it `may_take` one; none past APPROVED."""
         async with self._database.transaction() as tx:
             record = await reads.request(tx, request_id)
             if record is None:
@@ -155,12 +157,14 @@ class Submitter:
                 network_passphrase=self._rules.network_passphrase,
                 issuer=self._wallet.issuer,
             )
-            channel = await submissions.reserve(
-                tx,
-                request_id=request_id,
-                accounts=self._wallet.channels,
-                family=self._wallet.family is not None,
-            )
+            channel = await submissions.reserved(tx, request_id)
+            if channel is None and may_take:
+                channel = await submissions.reserve(
+                    tx,
+                    request_id=request_id,
+                    accounts=self._wallet.channels,
+                    family=self._wallet.family is not None,
+                )
             ahead = 0.0 if channel is not None else await submissions.waiting_before(tx, request_id)
         if channel is None:
             # a channel account serves one request a ledger

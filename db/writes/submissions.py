@@ -36,6 +36,7 @@ WITH own AS (
 )
 SELECT account FROM own UNION ALL SELECT account FROM taken
 """)
+_RESERVED = text("SELECT account FROM stellar_channels WHERE request_id = :id")
 _WAITING_BEFORE = text("""
 SELECT (SELECT count(*) FROM mint_requests AS other
         WHERE other.status = 'APPROVED' AND other.decided_at < mine.decided_at)::float
@@ -124,6 +125,12 @@ async def reserve(
             "there is no channel account yet: make some with 'mintkeeper channels create N'"
         )
     return None if taken is None else str(taken)
+
+
+async def reserved(tx: Transaction, request_id: str) -> str | None:
+    """The channel account that the request has, or None."""
+    account = await tx.value(_RESERVED, {"id": request_id})
+    return None if account is None else str(account)
 
 
 async def waiting_before(tx: Transaction, request_id: str) -> float:

@@ -2,7 +2,12 @@
 
 import asyncio
 
+import pytest
+
 from activities.stellar.channel_gate import MOST_WAITING, ChannelGate
+from db.writes import submissions
+from domain.mint_request import MintStatus
+from tests.support.minting import minting_on
 
 
 async def in_turn(gate: ChannelGate, number: int, served: list[int]):
@@ -58,3 +63,25 @@ async def test_one_who_leaves_the_line_holds_up_nobody():
     gate.freed()
     await second
     assert served == [2]
+
+
+@pytest.mark.parametrize("signed", [True, False], ids=["signed", "only reserved"])
+async def test_the_line_holds_up_nobody_who_has_a_channel_account(seeded, signed):
+    """A dead worker's request goes on at once: those in the line wait for its channel account."""
+    async with minting_on(seeded, channels=1) as minting:
+        first, second = await minting.approved("first"), await minting.approved("second")
+        if signed:
+            await minting.ledger.fault("timeout_never_land")
+            assert (await minting.submit(first)).status is MintStatus.SUBMITTING
+        else:
+            async with minting.database.transaction() as tx:
+                accounts = minting.ledger.wallet().channels
+                assert await submissions.reserve(tx, request_id=first.id, accounts=accounts)
+        heir = minting.activities(line=10_000.0)
+        waiting = asyncio.create_task(minting.submit(second, heir))
+        done, _ = await asyncio.wait([waiting], timeout=1.0)
+        assert not done
+        assert (await minting.submit(first, heir)).status is MintStatus.SUBMITTING
+        async with minting.ledger.closing():
+            await minting.settle(first, heir)
+        assert (await waiting).status is MintStatus.SUBMITTING

@@ -21,7 +21,7 @@ async def test_a_hundred_in_flight_cost_four_requests_each(seeded):
         requests = [await minting.approved(f"mint-{number}") for number in range(IN_FLIGHT)]
         worker = minting.activities(first_looks=600.0, line=600.0)
         await minting.ledger.forget_requests()
-        async with minting.ledger.closing(every=0.5):
+        async with minting.ledger.closing(every=2.0):
             answers = await asyncio.gather(*(minting.submit(request, worker) for request in requests))
         assert {answer.status for answer in answers} == {MintStatus.CONFIRMED}
         assert sum((await minting.ledger.requests_served()).values()) <= MOST_PER_MINT * IN_FLIGHT
