@@ -1,5 +1,7 @@
 """Mints that are no plain payment, on a ledger: the sandwich and the claimable balance, to their end."""
 
+from datetime import UTC, datetime
+
 import pytest
 from stellar_sdk import (
     AuthorizationFlag,
@@ -12,8 +14,9 @@ from stellar_sdk import (
 from stellar_sdk.operation import SetTrustLineFlags
 from stellar_sdk.operation.set_trust_line_flags import TrustLineFlags
 
+from commands.documents import request_document
 from domain.ledger_options import MintForm
-from domain.mint_request import MintStatus
+from domain.mint_request import MintStatus, utc_text
 from domain.submission import Outcome
 from settings import TESTNET_PASSPHRASE
 from tests.support.minting import minting_on
@@ -125,8 +128,11 @@ async def test_a_missing_line_gets_a_balance_that_its_holder_claims(minting, led
     result = await minting.mint(request)
     plan = (await minting.record(request)).submission.plan
     shown = await ledger.server.claimable_balances().claimable_balance(plan.claimable_balance_id).call()
+    told = request_document(await minting.record(request))["submission"]
     assert result.outcome is Outcome.CONFIRMED
     assert plan.claimable_balance_id in result.reason
+    assert (told["form"], told["claimable_balance_id"]) == ("claimable_balance", plan.claimable_balance_id)
+    assert told["reclaim_from"] == utc_text(datetime.fromtimestamp(plan.reclaim_from, UTC))
     assert (shown["asset"], shown["amount"]) == (str(request.asset), "2500.0000000")
     assert {claimant["destination"] for claimant in shown["claimants"]} == {
         newcomer.public_key, ledger.issuer.public_key,

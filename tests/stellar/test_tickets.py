@@ -10,6 +10,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.stellar import envelope, ticket_office
 from activities.stellar.inspect import Inspector
+from commands.documents import request_document
 from domain.ledger_options import MintForm, MintPlan
 from domain.mint_request import MintStatus
 from domain.steps import InspectStep
@@ -260,6 +261,14 @@ async def test_a_ticket_bids_the_whole_fee_at_once(minting, ledger):
     stored = (await minting.record(request)).ticket
     bid = TransactionEnvelope.from_xdr(stored.envelope_xdr, TESTNET_PASSPHRASE).transaction.fee
     assert (bid, stored.proof.landed.fee_charged) == (100_000, 100)
+
+
+async def test_show_tells_of_the_ticket(minting):
+    """Name, transaction and what became of it, for whoever looks the request up."""
+    request = await with_ticket(minting)
+    told = request_document(await minting.record(request))["ticket"]
+    assert (told["name"], told["outcome"]) == (ticket_name(request.id), "PLACED")
+    assert told["proof"]["kind"] == "landed"
 
 
 async def test_a_mint_that_cannot_land_gets_no_ticket(minting, ledger):
