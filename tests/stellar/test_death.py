@@ -55,7 +55,8 @@ async def test_death_at_every_step_of_the_plain_path(minting, first_looks):
     """Wherever it dies, the next worker finds what is done and the holder is paid exactly once."""
     deaths, outcomes = await die_everywhere(minting, first_looks=first_looks)
     assert outcomes == {Outcome.CONFIRMED}
-    assert deaths.count("before commit") >= 3
+    # the newest ledger is known or asked for, so that one of three commits may fall between two runs
+    assert deaths.count("before commit") >= 2
     assert {"before send", "after send", "before transaction", "after commit"} <= set(deaths)
 
 
