@@ -12,16 +12,17 @@ from domain.mint_request import TRANSITIONS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"```(?:sh)?\n(.*?)```", README, re.S)
+PAGES = [README, *(page.read_text() for page in (ROOT / "docs").rglob("*.md"))]
+BLOCKS = re.findall(r"```(?:sh)?\n(.*?)```", "\n".join(PAGES), re.S)
 COMMANDS = sorted({line for block in BLOCKS for line in block.splitlines() if line.startswith("mintkeeper ")})
 QUERIES = [line for block in BLOCKS for line in block.splitlines() if line.startswith("WorkflowType=")]
 
 
 @pytest.mark.parametrize("line", COMMANDS)
-def test_every_command_of_the_readme_exists_with_its_options(line):
-    """No command or option in the README is made up."""
+def test_every_command_of_readme_and_docs_exists_with_its_options(line):
+    """No command or option in README or docs is made up."""
     words = shlex.split(line)[1:]
-    names = [word for word in words if re.fullmatch(r"[a-z]+", word)][:2]
+    names = [word for word in words if re.fullmatch(r"[a-z-]+", word) and word[0] != "-"][:2]
     options = [word for word in words if word.startswith("--")]
     for path in (names, names[:1]):
         result = subprocess.run(
@@ -38,9 +39,9 @@ def test_every_command_of_the_readme_exists_with_its_options(line):
 
 def test_the_readme_s_two_commands_and_other_targets_exist():
     """`make demo`, `make test` and every other target named are in the Makefile."""
-    named = set(re.findall(r"(?:^|`)make ([a-z]+)(?:$|`)", README, re.M))
+    named = set(re.findall(r"(?:^|`|[A-Z]+=\w+ )make ([a-z]+)(?:$|`)", "\n".join(PAGES), re.M))
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
-    assert {"demo", "test", "up", "lint", "bench"} <= named
+    assert {"demo", "test", "up", "lint", "bench", "chaos"} <= named
     assert named <= targets
 
 
