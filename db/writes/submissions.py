@@ -15,7 +15,7 @@ from db.writes.notices import status_notices
 from db.writes.requests import with_status
 from db.writes.routing import routing
 from db.writes.steps import advance, step_statement
-from domain.errors import ConfigurationError, NotFound, Refused
+from domain.errors import ConfigurationError, NotFound, Refused, TransitionRefused
 from domain.mint_request import MintStatus
 from domain.records import RequestRecord
 from domain.submission import FeeBump, Outcome, Proof, Submission, SubmissionResult
@@ -143,9 +143,14 @@ async def store_submission(
 ) -> RequestRecord:
     """Step `submission.stored`: keep the one envelope and go to SUBMITTING, before anything is sent.
 
-    Signing takes a while, and comments or claims may come meanwhile: the record is read anew.
+    Signing takes a while, and comments or claims may come meanwhile: the record is read anew. Raises
+    TransitionRefused when a ticket has come meanwhile that this envelope would not use up.
     """
     record = await lock_request(tx, record.request.id)
+    if submission.plan.ticket is not (record.ticket is not None):
+        raise TransitionRefused(
+            f"mint request {record.request.id}: a mint uses up a ticket exactly if there is one: build anew"
+        )
     after = with_status(record, MintStatus.SUBMITTING, at).model_copy(update={"submission": submission})
     columns = submission.model_dump(exclude={"request_id", "fee_bumps", "plan"})
     return await advance(

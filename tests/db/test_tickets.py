@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError
 
 from db import reads
 from db.writes import submissions, tickets
-from domain.errors import Refused
+from domain.errors import Refused, TransitionRefused
 from domain.ledger_options import MintPlan
 from domain.mint_request import MintStatus
 from domain.submission import Proof
@@ -79,7 +79,6 @@ async def test_a_mint_after_its_ticket_is_stored(seeded):
 
 
 WRONG_MINTS = [
-    (TicketOutcome.PLACED, {"plan": MintPlan(), "sequence": 2}, "exactly if there is one"),
     (TicketOutcome.PLACED, {"sequence": 1}, "has not landed before"),
     (None, {"sequence": 2}, "has not landed before"),
     (TicketOutcome.NEVER_LANDED, {"sequence": 2}, "has not landed before"),
@@ -108,8 +107,23 @@ async def test_a_mint_without_ticket_uses_none_up(seeded):
         await submissions.reserve(tx, request_id=record.request.id, accounts=[CHANNEL])
         return await mint(tx, record)
 
-    with pytest.raises(DBAPIError, match="exactly if there is one"):
+    with pytest.raises(TransitionRefused, match="exactly if there is one"):
         await made(seeded, both)
+
+
+async def test_a_mint_that_would_leave_its_ticket_is_refused(seeded):
+    """It was built before the ticket came: built anew, it uses it up. The database insists, too."""
+    record = await made(seeded, placed)
+    with pytest.raises(TransitionRefused, match="exactly if there is one"):
+        await made(seeded, lambda tx: mint(tx, record, plan=MintPlan(), sequence=2))
+    said = await refused(
+        seeded.database,
+        "INSERT INTO submissions (request_id, hash, channel, sequence, max_time, envelope_xdr,"
+        " signed_at_ledger, stored_at) VALUES (:id, repeat('b', 64), :channel, 2, 1, 'AAAA', 1, now())",
+        id=record.request.id,
+        channel=CHANNEL,
+    )
+    assert "exactly if there is one" in said
 
 
 async def test_a_sequence_serves_a_ticket_or_a_mint_but_once(seeded):

@@ -49,3 +49,19 @@ async def test_two_workers_prove_the_same_lost_ticket(minting, ledger):
     assert results[0] == results[1] == record.result
     assert record.ticket.outcome is TicketOutcome.NEVER_LANDED
     assert await ledger.payments() == []
+
+
+async def test_an_option_switched_while_two_workers_mint(minting, ledger):
+    """One may have read it before, the other after: whichever is stored first, one payment lands."""
+    for number in range(4):
+        await minting.allow()
+        request = await minting.approved(f"switched-{number}")
+        workers = [minting.activities() for _ in range(2)]
+        first = asyncio.create_task(minting.mint(request, workers[0]))
+        await asyncio.sleep(0.01 * number)
+        await minting.allow(one_shot_ticket=True)
+        results = [await minting.mint(request, workers[1]), await first]
+        assert results[0] == results[1]
+        assert results[0].outcome is Outcome.CONFIRMED
+    assert len(await ledger.payments()) == 4
+    assert await entries(ledger) == {}
