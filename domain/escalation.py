@@ -128,7 +128,7 @@ class EscalationRun:
         self, policy: EscalationPolicy, started_at: datetime, scale: int = 1, next_stage: int = 0
     ) -> None:
         self._policy = policy
-        self._started_at = started_at
+        self.started_at = started_at
         self._last_activity = started_at
         self._scale = scale
         self._acknowledged_at: datetime | None = None
@@ -137,7 +137,7 @@ class EscalationRun:
     @property
     def expires_at(self) -> datetime:
         """When the request expires; nothing moves it."""
-        return self._started_at + timedelta(minutes=self._policy.auto_close_minutes) / self._scale
+        return self.started_at + timedelta(minutes=self._policy.auto_close_minutes) / self._scale
 
     def touch(self, at: datetime) -> None:
         """A claim, comment or partial approval: restarts the delays under the inactivity clock."""
@@ -155,7 +155,7 @@ class EscalationRun:
     def _resumes_at(self) -> datetime:
         """From when on stages may run; an ack without a time-out holds them until the expiry."""
         if self._acknowledged_at is None:
-            return self._started_at
+            return self.started_at
         if not self._policy.ack_timeout_seconds:
             return self.expires_at
         return self._acknowledged_at + timedelta(seconds=self._policy.ack_timeout_seconds) / self._scale

@@ -21,7 +21,7 @@ with workflow.unsafe.imports_passed_through():
 
     from domain import steps
     from domain.ack import AckOutcome, AckRefusal
-    from domain.approvals import RESOLUTIONS, DecisionOutcome, RefusalReason, Verdict, tally
+    from domain.approvals import RESOLUTIONS, DecisionOutcome, RefusalReason, Verdict
     from domain.escalation import Due, EscalationRun
     from domain.mint_request import TERMINAL, MintStatus
     from domain.steps import (
@@ -45,7 +45,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from domain.submission import SubmissionResult
     from workflows.handling import Turn, as_json_object, cause_of
-    from workflows.visibility import current_details, status_attributes
+    from workflows.visibility import current_details, request_view, status_attributes
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
@@ -324,29 +324,7 @@ class MintRequestWorkflow:
     @workflow.query
     def view(self) -> RequestView:
         """The request as the workflow sees it."""
-        missing = tally(self._order.rule, self._standing.approvals)
-        pending = self._standing.status is MintStatus.PENDING
-        due = self._run.due_next()
-        return RequestView(
-            id=self._request.id,
-            track_number=self._request.track_number,
-            summary=self._request.summary,
-            status=self._standing.status,
-            digest=self._request.digest(),
-            approvals=self._standing.approvals,
-            missing_approvals=missing.missing if pending else 0,
-            missing_tier=missing.missing_tier if pending else None,
-            eligible_tiers=self._eligible_tiers() if pending else (),
-            escalation_level=self._standing.escalation_level,
-            assignee=self._standing.assignee,
-            acknowledged_by=self._standing.acknowledged_by,
-            acknowledged_at=self._standing.acknowledged_at,
-            created_at=self._created_at,
-            expires_at=self._run.expires_at,
-            next_timer={"name": due.name, "due_at": due.at} if pending else None,
-            submission=self._submission,
-            reason=self._standing.reason,
-        )
+        return request_view(self._order, self._standing, self._run, self._eligible_tiers(), self._submission)
 
     # ---- how messages take effect
 

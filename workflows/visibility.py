@@ -1,4 +1,4 @@
-"""What operators see of a mint request in the Temporal Web UI: search attributes and current details."""
+"""What is seen of a mint request from outside: search attributes, current details, the query's answer."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 from temporalio.common import SearchAttributeUpdate
 
 from domain.approvals import tally
-from domain.escalation import Due
+from domain.escalation import Due, EscalationRun
 from domain.mint_request import MintStatus, utc_text
-from domain.steps import MintOrder, Standing, SubmitAnswer
+from domain.steps import MintOrder, RequestView, Standing, SubmitAnswer
 from workflows.search_attributes import ASSIGNEE, ESCALATION_LEVEL, STATUS
 
 
@@ -58,3 +58,35 @@ def current_details(
     if standing.reason:
         lines.append(f"* {standing.reason}")
     return "\n".join(lines)
+
+
+def request_view(
+    order: MintOrder,
+    standing: Standing,
+    run: EscalationRun,
+    eligible_tiers: tuple[int, ...],
+    submission: SubmitAnswer | None,
+) -> RequestView:
+    """The answer of the query `view`."""
+    request, pending = order.request, standing.status is MintStatus.PENDING
+    missing, due = tally(order.rule, standing.approvals), run.due_next()
+    return RequestView(
+        id=request.id,
+        track_number=request.track_number,
+        summary=request.summary,
+        status=standing.status,
+        digest=request.digest(),
+        approvals=standing.approvals,
+        missing_approvals=missing.missing if pending else 0,
+        missing_tier=missing.missing_tier if pending else None,
+        eligible_tiers=eligible_tiers if pending else (),
+        escalation_level=standing.escalation_level,
+        assignee=standing.assignee,
+        acknowledged_by=standing.acknowledged_by,
+        acknowledged_at=standing.acknowledged_at,
+        created_at=run.started_at,
+        expires_at=run.expires_at,
+        next_timer={"name": due.name, "due_at": due.at} if pending else None,
+        submission=submission,
+        reason=standing.reason,
+    )
