@@ -48,6 +48,9 @@ log = logging.getLogger("mintkeeper.worker")
 DRAIN = timedelta(seconds=20)
 """At SIGTERM running activities may finish for so long: one submit instead of two."""
 
+HEARTBEATS = timedelta(seconds=3)
+"""By default one is sent every 8 s only, close to the 10 s after which one is missed."""
+
 STELLAR_SLOTS = 4 * MOST_WAITING
 """Those who wait for a channel account or the ledger only hold a slot; nobody else may lack one for it."""
 
@@ -158,8 +161,7 @@ def stellar_worker(client: Client, stellar: StellarActivities, accounts: Channel
         ],
         interceptors=[ErrorBoundary()],
         max_concurrent_activities=STELLAR_SLOTS,
-        # the default would send a heartbeat every 8 s only, close to the 10 s after which one is missed
-        max_heartbeat_throttle_interval=timedelta(seconds=3),
+        max_heartbeat_throttle_interval=HEARTBEATS,
         graceful_shutdown_timeout=DRAIN,
     )
 
@@ -174,6 +176,7 @@ def maintenance_worker(client: Client, database: Database) -> Worker:
         activities=[upkeep.audit_pending],
         workflow_runner=_RUNNER,
         interceptors=[ErrorBoundary()],
+        max_heartbeat_throttle_interval=HEARTBEATS,
         graceful_shutdown_timeout=DRAIN,
     )
 

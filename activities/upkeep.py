@@ -7,6 +7,7 @@ from typing import Protocol
 
 from temporalio import activity
 
+from activities.pulse import Pulse, beating
 from db import reads
 from db.session import Database
 from db.writes import requests, stellar_channels
@@ -38,11 +39,15 @@ class UpkeepActivities:
 
         Then at the channel accounts that ended requests left reserved.
         """
+        async with beating() as pulse:
+            return await self._audit(pulse)
+
+    async def _audit(self, pulse: Pulse) -> AuditReport:
         async with self._database.transaction() as tx:
             records = await reads.open_requests(tx)
         restarted, late = [], []
         for record in records:
-            activity.heartbeat(record.request.id)
+            pulse(record.request.id)
             if await self._workflows.state(record.request.id) is not WorkflowState.RUNNING:
                 if await self._restart(record):
                     restarted.append(record.request.id)

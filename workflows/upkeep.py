@@ -25,6 +25,8 @@ class AuditPendingWorkflow:
             task_queue=steps.MAINTENANCE_QUEUE,
             start_to_close_timeout=timedelta(minutes=10),
             schedule_to_close_timeout=timedelta(minutes=25),
+            # a worker that dies in it must not keep the next runs away for ten minutes
+            heartbeat_timeout=timedelta(seconds=10),
             retry_policy=RetryPolicy(maximum_interval=timedelta(minutes=1)),
             summary="compare open requests with their workflows",
         )

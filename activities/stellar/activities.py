@@ -10,13 +10,13 @@ from datetime import timedelta
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
+from activities.pulse import beating
 from activities.stellar.channel_gate import WAIT_SECONDS, ChannelGate
 from activities.stellar.handover import Handover
 from activities.stellar.horizon import Horizon, HorizonUnavailable
 from activities.stellar.inspect import Inspector
 from activities.stellar.ledger_watch import LedgerWatch
 from activities.stellar.prices import FeePrices
-from activities.stellar.pulse import beating
 from activities.stellar.rules import SubmissionRules
 from activities.stellar.sender import Sender
 from activities.stellar.settle import Settler, WorkerStopping

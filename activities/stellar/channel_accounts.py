@@ -11,10 +11,10 @@ from collections.abc import Iterable
 
 from temporalio import activity
 
+from activities.pulse import beating
 from activities.stellar import funding
 from activities.stellar.delivery import deliver
 from activities.stellar.horizon import AccountView, Horizon, NoAccount
-from activities.stellar.pulse import beating
 from activities.stellar.rules import SubmissionRules
 from activities.stellar.signers import KeyFamily, Wallet
 from db.reads.stellar_channels import channel_accounts

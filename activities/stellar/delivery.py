@@ -6,10 +6,10 @@ import asyncio
 
 from temporalio import activity
 
+from activities.pulse import Pulse
 from activities.stellar import proof
 from activities.stellar.answers import Answer, Meaning
 from activities.stellar.horizon import Horizon, Ledger
-from activities.stellar.pulse import Pulse
 from activities.stellar.settle import WorkerStopping
 from domain.channel_accounts import FUNDING_ID, Delivered, Funding
 from domain.errors import Refused

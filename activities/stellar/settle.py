@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from temporalio import activity
 
+from activities.pulse import Pulse
 from activities.stellar import proof, verdict
 from activities.stellar.answers import Answer, Meaning
 from activities.stellar.channel_gate import ChannelGate
@@ -16,7 +17,6 @@ from activities.stellar.handover import Handover, Sent
 from activities.stellar.history import History
 from activities.stellar.horizon import Horizon, Ledger
 from activities.stellar.ledger_watch import LedgerWatch
-from activities.stellar.pulse import Pulse
 from activities.stellar.sender import Sender
 from activities.stellar.suspicion import Suspicion
 from db import reads

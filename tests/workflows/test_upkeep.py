@@ -106,6 +106,20 @@ async def _pretend_the_reminder_was_due_an_hour_ago(desk, ticket):
         )
 
 
+async def test_an_audit_whose_worker_died_is_taken_over_within_seconds(desk):
+    """It heartbeats, and a missed heartbeat ends the attempt: the schedule's next runs are not kept away."""
+    async with maintenance_worker(desk.client, desk.seeded.database):
+        handle = await desk.client.start_workflow("AuditPending", id="audit-1", task_queue=MAINTENANCE_QUEUE)
+        await handle.result()
+    history = await handle.fetch_history()
+    [scheduled] = [
+        event.activity_task_scheduled_event_attributes
+        for event in history.events
+        if event.HasField("activity_task_scheduled_event_attributes")
+    ]
+    assert 0 < scheduled.heartbeat_timeout.seconds <= 10
+
+
 async def test_schedules_are_applied_twice_without_doubling_and_keep_a_pause(temporal_server):
     """`schedules apply` may run at every deployment; an operator's pause survives it."""
     client = temporal_server.client
