@@ -87,7 +87,10 @@ def judge_evidence(
 def judge_recorded(
     evidence: LedgerEvidence, outcome: Outcome, recorded: Sequence[RecordedInspection], now: datetime
 ) -> None:
-    """Refuse evidence that no inspection of ours has seen, that is old, or that a newer one disagrees with.
+    """Refuse evidence that no inspection of ours has seen, that is old, or that another one outweighs.
+
+    That is a newer one that does not support the outcome, or any that found a mint where the outcome says
+    that there is none: the ledger forgets nothing, but a node may not know it yet.
 
     Whoever signs can write any document; only what a worker that looked has put on the audit chain counts.
     Both times are the house's own, and decide about nothing but the need to look again. Raises
@@ -106,12 +109,14 @@ def judge_recorded(
             f"the evidence is of {utc_text(found.at)}, more than an hour ago: inspect the ledger again",
             RefusalReason.EVIDENCE_STALE,
         )
-    newest = max(recorded, key=lambda inspection: inspection.ledger)
-    if newest.ledger > found.ledger and outcome not in newest.supports:
-        raise DecisionRefused(
-            f"a newer inspection, at ledger {newest.ledger}, does not support {outcome}: look at it first",
-            RefusalReason.EVIDENCE_STALE,
-        )
+    newest = max(recorded, key=lambda inspection: (inspection.ledger, inspection.at))
+    paid = [inspection for inspection in recorded if Outcome.CONFIRMED in inspection.supports]
+    for other in (newest, *paid):
+        if outcome not in other.supports:
+            raise DecisionRefused(
+                f"another inspection, at ledger {other.ledger}, does not support {outcome}: look at it first",
+                RefusalReason.EVIDENCE_STALE,
+            )
 
 
 def issues_otherwise(request: MintRequest, transaction: SeenTransaction | DecodedEnvelope) -> str:

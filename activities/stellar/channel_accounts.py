@@ -119,7 +119,7 @@ class ChannelAccountActivities:
     async def deliver_funding(self, signed: Funding) -> Delivered:
         """Send it until the ledger, or the proof that it never landed, has decided."""
         async with beating() as pulse:
-            return await deliver(self._horizon, signed, pulse)
+            return await deliver(self._horizon, signed, self._rules.network_passphrase, pulse)
 
     @activity.defn(name=words.LOOK_AT_CHANNELS)
     async def look_at_channels(self) -> LiveAccounts:
@@ -149,12 +149,7 @@ class ChannelAccountActivities:
             raise ConfigurationError(
                 f"funding account {account} is a channel account too: use one that does nothing else"
             )
-        passphrase = await self._horizon.network_passphrase()
-        if passphrase != self._rules.network_passphrase:
-            raise ConfigurationError(
-                f"Horizon at {self._horizon.url} serves the network {passphrase!r}: "
-                "check MINTKEEPER_HORIZON_URL and MINTKEEPER_NETWORK_PASSPHRASE"
-            )
+        await self._horizon.check_network(self._rules.network_passphrase)
         view = await self._horizon.account(account)
         _check_height(view, at_ledger)
         if isinstance(view, NoAccount):

@@ -23,10 +23,11 @@ LEDGERS_BEFORE_RESEND = 3
 """So many ledgers may close without a transaction that was taken; any other is sent again at the next."""
 
 
-async def deliver(horizon: Horizon, funding: Funding, pulse: Pulse) -> Delivered:
+async def deliver(horizon: Horizon, funding: Funding, network: str, pulse: Pulse) -> Delivered:
     """Send the one envelope, again and again, and look until the ledger or the proof has decided.
 
-    Raises Refused when the funding account can't pay the fee, Unavailable when Horizon is out of reach
+    `network` is the passphrase that it was signed for. Raises ConfigurationError for a Horizon of another
+    network, Refused when the funding account can't pay the fee, Unavailable when Horizon is out of reach
     or the worker stops: the next attempt sends the same.
     """
     # the proof asks about an envelope, whoever it belongs to
@@ -41,7 +42,7 @@ async def deliver(horizon: Horizon, funding: Funding, pulse: Pulse) -> Delivered
     while True:
         newest = await horizon.newest_ledger()
         pulse({"step": "waiting for ledger", "newest": newest.sequence, "answer": answer.word})
-        finding = await _find(horizon, envelope, newest)
+        finding = await _find(horizon, envelope, newest, network)
         if finding is not None:
             return _judge(finding, answer)
         sent_at = newest.sequence if sent_at is None else sent_at
@@ -58,9 +59,11 @@ async def _send(horizon: Horizon, funding: Funding) -> Answer:
     return answer
 
 
-async def _find(horizon: Horizon, envelope: StoredEnvelope, newest: Ledger) -> Landed | Proof | None:
+async def _find(
+    horizon: Horizon, envelope: StoredEnvelope, newest: Ledger, network: str
+) -> Landed | Proof | None:
     if proof.bound_is_past(envelope, newest):
-        return await proof.prove(horizon, envelope, newest)
+        return await proof.prove(horizon, envelope, newest, network)
     return await horizon.transaction(envelope.hash)
 
 

@@ -19,7 +19,7 @@ from stellar_sdk.exceptions import StreamClientError
 
 from activities.stellar.answers import Answer, judge_answer, no_answer
 from activities.stellar.result_codes import read_result
-from domain.errors import Unavailable
+from domain.errors import ConfigurationError, Unavailable
 from domain.submission import Landed
 
 _log = logging.getLogger("mintkeeper.horizon")
@@ -99,6 +99,10 @@ class Horizon:
         _, body = await self._read("/")
         with _understood("/"):
             return str(body["network_passphrase"])
+
+    async def check_network(self, passphrase: str) -> None:
+        """Raise ConfigurationError if this Horizon serves another network; raises HorizonUnavailable."""
+        refuse_other_network(self.url, await self.network_passphrase(), passphrase)
 
     async def newest_ledger(self) -> Ledger:
         """The newest closed ledger that Horizon has taken in; raises HorizonUnavailable."""
@@ -215,6 +219,15 @@ class Horizon:
                 f"Horizon at {self.url} answered {status} to {path}", _retry_after(response)
             )
         return response, body
+
+
+def refuse_other_network(url: str, served: str, wanted: str) -> None:
+    """Raise ConfigurationError unless it is the wanted network that the Horizon at `url` serves."""
+    if served != wanted:
+        raise ConfigurationError(
+            f"Horizon at {url} serves the network {served!r}, not {wanted!r}: "
+            "check MINTKEEPER_HORIZON_URL and MINTKEEPER_NETWORK_PASSPHRASE"
+        )
 
 
 def _ledger(record: Mapping[str, Any]) -> Ledger:

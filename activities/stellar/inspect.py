@@ -14,7 +14,7 @@ from db.reads.inspections import channel_state
 from db.session import Database
 from db.writes.inspections import record_inspection
 from domain import steps
-from domain.errors import ConfigurationError, NotFound, Refused
+from domain.errors import NotFound, Refused
 from domain.evidence import DecodedEnvelope, LedgerEvidence, SeenChannel, SeenHash, SeenLedger, decides
 from domain.records import RequestRecord
 from domain.steps import Inspection, InspectStep
@@ -61,7 +61,7 @@ class Inspector:
         self, record: RequestRecord, submission: Submission, newest: Ledger, state: str
     ) -> LedgerEvidence:
         request = record.request
-        await self._check_network(request.network_passphrase)
+        await self._horizon.check_network(request.network_passphrase)
         hashes = await self._hashes(submission)
         account = await self._horizon.account(submission.channel)
         channel = SeenChannel(
@@ -89,14 +89,6 @@ class Inspector:
             others=others,
             issuer_search=issuer_search,
         )
-
-    async def _check_network(self, wanted: str) -> None:
-        served = await self._horizon.network_passphrase()
-        if served != wanted:
-            raise ConfigurationError(
-                f"Horizon at {self._horizon.url} serves the network {served!r}, "
-                f"the request is for {wanted!r}: check MINTKEEPER_HORIZON_URL"
-            )
 
     async def _hashes(self, submission: Submission) -> tuple[SeenHash, ...]:
         fees = [None, *(bump.fee for bump in submission.fee_bumps)]

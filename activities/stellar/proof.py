@@ -25,11 +25,17 @@ async def find(horizon: Horizon, stored: StoredEnvelope) -> Landed | None:
     return None
 
 
-async def prove(horizon: Horizon, stored: StoredEnvelope, late: Ledger) -> Landed | Proof | None:
+async def prove(
+    horizon: Horizon, stored: StoredEnvelope, late: Ledger, network: str
+) -> Landed | Proof | None:
     """Steps (ii) and (iii), after `late` was seen and `stored` read with every fee bump there is.
 
-    None: Horizon showed the account at an older height, nothing is proved yet. Raises HorizonUnavailable.
+    `network` is the passphrase that the envelope was signed for. None: Horizon showed the account at an
+    older height, nothing is proved yet. Raises HorizonUnavailable, and ConfigurationError for a Horizon of
+    another network.
     """
+    # on another network the hash is absent and the sequence may be unused, and that proves nothing
+    await horizon.check_network(network)
     landed = await find(horizon, stored)
     if landed is not None:
         return landed

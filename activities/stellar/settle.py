@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from temporalio import activity
@@ -18,7 +18,7 @@ from activities.stellar.history import History
 from activities.stellar.horizon import Horizon, Ledger
 from activities.stellar.ledger_watch import LedgerWatch
 from activities.stellar.sender import Sender
-from activities.stellar.suspicion import Suspicion
+from activities.stellar.suspicion import Suspicions
 from db import reads
 from db.session import Database
 from db.writes import submissions
@@ -76,7 +76,6 @@ class _Course:
     """What is missing needs no ledger to close, so the next look comes soon."""
     quiet_until: float = 0.0
     """Local monotonic seconds until which the server asked to be left alone."""
-    suspicion: Suspicion = field(default_factory=Suspicion)
 
     def watched_since(self, ledger: int) -> None:
         """The envelope was sent after this ledger, with the watcher following: no look is due for a while."""
@@ -103,6 +102,7 @@ class Settler:
         self._sender = sender
         self._handover = handover
         self._gate = gate
+        self._suspicions = Suspicions()
 
     async def settle(self, request_id: str, pulse: Pulse) -> SubmissionResult:
         """Return how the submission ended, stored in the database with its proof.
@@ -200,7 +200,8 @@ class Settler:
         if course.record.result is not None:
             return course.record.result
         course.submission = course.record.submission or course.submission
-        finding = await proof.prove(self._horizon, course.submission, late)
+        network = course.record.request.network_passphrase
+        finding = await proof.prove(self._horizon, course.submission, late, network)
         if isinstance(finding, Landed):
             return verdict.judge_landed(course.record.request, course.submission, finding)
         # if nothing but the account's height is missing, no ledger has to close for that
@@ -209,7 +210,7 @@ class Settler:
             return None
         if finding.kind != "never_landed":
             history = History(self._horizon.url, course.record.request, course.submission)
-            finding = await course.suspicion.weigh(history, course.submission, finding, late.sequence)
+            finding = await self._suspicions.weigh(history, course.submission, finding, late.sequence)
         return None if finding is None else verdict.judge_proof(course.submission, finding)
 
     async def _conclude(self, course: _Course, result: SubmissionResult) -> SubmissionResult:

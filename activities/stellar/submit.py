@@ -16,7 +16,7 @@ from activities.stellar import envelope, precheck
 from activities.stellar.channel_gate import ChannelGate
 from activities.stellar.destination import choose_plan, judge_means
 from activities.stellar.handover import Handover, Sent
-from activities.stellar.horizon import AccountView, Horizon, Ledger, NoAccount
+from activities.stellar.horizon import AccountView, Horizon, Ledger, NoAccount, refuse_other_network
 from activities.stellar.ledger_watch import LedgerWatch
 from activities.stellar.operations import mint_operations
 from activities.stellar.prices import FeePrices
@@ -28,7 +28,7 @@ from activities.stellar.ticket_office import TicketDraft, TicketOffice
 from db import reads
 from db.session import Database
 from db.writes import submissions
-from domain.errors import ConfigurationError, NotFound, PrecheckFailed, Refused, Unavailable
+from domain.errors import NotFound, PrecheckFailed, Refused, Unavailable
 from domain.ledger_options import MintForm, MintPlan
 from domain.mint_request import MintStatus
 from domain.records import RequestRecord
@@ -212,11 +212,7 @@ class Submitter:
         )
         is_issuer = channel_id == self._wallet.issuer
         issuer = channel if is_issuer else await self._issuer.get(ISSUER_SECONDS)
-        if passphrase != self._rules.network_passphrase:
-            raise ConfigurationError(
-                f"Horizon at {self._horizon.url} serves the network {passphrase!r}: "
-                "check MINTKEEPER_HORIZON_URL and MINTKEEPER_NETWORK_PASSPHRASE"
-            )
+        refuse_other_network(self._horizon.url, passphrase, self._rules.network_passphrase)
         height = max(newest.sequence, channel.ledger, destination.ledger)
         self._watch.saw(height)
         if channel.ledger < known:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlalchemy.exc import IntegrityError
@@ -23,7 +23,7 @@ from activities.stellar.ledger_watch import LedgerWatch
 from activities.stellar.rules import SubmissionRules
 from activities.stellar.settle import LEDGERS_BEFORE_RESEND, LONGEST_BLIND, WorkerStopping
 from activities.stellar.signers import Wallet
-from activities.stellar.suspicion import Suspicion
+from activities.stellar.suspicion import Suspicions
 from db import reads
 from db.session import Database
 from db.writes import tickets
@@ -68,7 +68,6 @@ class _Wait:
     looked_at: float = 0.0
     sent_at_ledger: int | None = None
     answer: Answer | None = None
-    suspicion: Suspicion = field(default_factory=Suspicion)
 
 
 class TicketOffice:
@@ -82,6 +81,7 @@ class TicketOffice:
         self._wallet = wallet
         self._rules = rules
         self._watch = watch
+        self._suspicions = Suspicions()
 
     async def store(self, request: MintRequest, draft: TicketDraft) -> Ticket:
         """Sign the request's ticket and store it, or answer the one that another worker stored first.
@@ -148,7 +148,9 @@ class TicketOffice:
             return None
         wait.looked_at_ledger, wait.looked_at = newest.sequence, time.monotonic()
         if proof.bound_is_past(stored, newest):
-            return await self._judge(stored, wait, newest, await proof.prove(self._horizon, stored, newest))
+            network = wait.request.network_passphrase
+            finding = await proof.prove(self._horizon, stored, newest, network)
+            return await self._judge(stored, wait, newest, finding)
         landed = await proof.find(self._horizon, stored)
         if landed is None and _due_to_send(wait, newest):
             wait.answer = await self._horizon.send(stored.envelope_xdr)
@@ -166,7 +168,7 @@ class TicketOffice:
             return None
         if finding.kind != "never_landed":
             history = History(self._horizon.url, wait.request, stored)
-            finding = await wait.suspicion.weigh(history, stored, finding, newest.sequence)
+            finding = await self._suspicions.weigh(history, stored, finding, newest.sequence)
         return None if finding is None else ticket.judge_proof(stored, finding)
 
     async def _conclude(self, concluded: Ticket) -> Ticket:
