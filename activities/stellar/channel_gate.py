@@ -20,7 +20,8 @@ class ChannelGate:
     """A line in which only the first one tries to get a channel account, and hears when one is freed."""
 
     def __init__(self, seconds: float = WAIT_SECONDS) -> None:
-        self._seconds = seconds
+        self.seconds = seconds
+        """So long each one may wait here."""
         self._head = asyncio.Lock()
         self._freed = asyncio.Event()
         self._waiting = 0
@@ -31,9 +32,9 @@ class ChannelGate:
         return self._waiting > 0
 
     @property
-    def patience(self) -> float:
-        """Seconds that one more may wait here; none when the line is full."""
-        return 0.0 if self._waiting >= MOST_WAITING else self._seconds
+    def full(self) -> bool:
+        """Nobody else may get in line."""
+        return self._waiting >= MOST_WAITING
 
     def freed(self) -> None:
         """A channel account may be free again."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -130,9 +130,13 @@ class Submitter:
 
         Whoever has one already goes on at once: those in the line may be waiting for it.
         """
-        with suppress(NoChannelFree):
+        try:
             return await self._begin(request_id, may_take=not self._gate.waited_for)
-        until = time.monotonic() + self._gate.patience
+        except NoChannelFree:
+            # even those who only stand behind the others hold an activity slot
+            if self._gate.full:
+                raise
+        until = time.monotonic() + self._gate.seconds
         async with self._gate.turn():
             while True:
                 try:

@@ -41,15 +41,16 @@ async def test_nobody_is_waited_for_in_an_empty_line():
 
 async def test_a_full_line_sends_newcomers_away():
     """Activity slots are for those who submit, too: the rest come back by Temporal's timer."""
-    gate, served = ChannelGate(seconds=7.0), []
+    gate, served = ChannelGate(), []
     line = [asyncio.create_task(in_turn(gate, number, served)) for number in range(MOST_WAITING)]
-    assert gate.patience == 7.0
+    assert not gate.full
     await asyncio.sleep(0)
-    assert gate.patience == 0.0
+    assert gate.full
     for waiting in line:
         waiting.cancel()
     await asyncio.gather(*line, return_exceptions=True)
-    assert (gate.patience, gate.waited_for) == (7.0, False)
+    assert not gate.full
+    assert not gate.waited_for
 
 
 async def test_one_who_leaves_the_line_holds_up_nobody():
