@@ -28,7 +28,7 @@ up: setup  ## run the local stack in the foreground
 	$(BIN)/mintkeeper up
 
 test: setup  ## run all tests
-	$(BIN)/pytest -n auto --dist loadfile
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 lint: setup  ## ruff, mypy --strict, the import rules
 	$(BIN)/ruff check .
