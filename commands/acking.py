@@ -8,6 +8,7 @@ from urllib.parse import unquote
 import typer
 
 from commands.context import Cli, command
+from domain.mint_request import utc_text
 
 if TYPE_CHECKING:
     from domain.ack import Authority
@@ -37,7 +38,10 @@ async def ack(cli: Cli, token: Token) -> None:
         return
     cli.emit(
         receipt.model_dump(mode="json"),
-        lambda: f"{receipt.request_id}: {receipt.acknowledged_by} is on it; it still waits for a decision",
+        lambda: (
+            f"{receipt.request_id}: {receipt.acknowledged_by} is on it, "
+            f"since {utc_text(receipt.acknowledged_at)}; this approves nothing"
+        ),
     )
 
 

@@ -99,8 +99,8 @@ def _facts(evidence: LedgerEvidence, record: RequestRecord) -> Iterator[tuple[st
     reach = "to the newest" if searched.whole else "and no further"
     yield (
         "other payments",
-        f"{len(evidence.others)} with this digest in {searched.transactions} transactions of the issuer, "
-        f"from ledger {searched.from_ledger} {reach}",
+        f"{len(evidence.others)} with this digest among {searched.transactions} of the issuer's "
+        f"transactions, from ledger {searched.from_ledger} {reach}",
     )
     if record.result is not None:
         proof = record.result.proof
@@ -109,7 +109,10 @@ def _facts(evidence: LedgerEvidence, record: RequestRecord) -> Iterator[tuple[st
 
 def _envelope(evidence: LedgerEvidence) -> Iterator[tuple[str, str]]:
     envelope = evidence.envelope
-    yield "envelope", f"from {envelope.source}, sequence {envelope.sequence}, fee at most {envelope.fee}"
+    yield (
+        "envelope",
+        f"from {envelope.source}, sequence {envelope.sequence}, fee at most {envelope.fee} stroops",
+    )
     yield "memo", _memo(envelope.memo, evidence)
     yield "time bound", utc_text(datetime.fromtimestamp(envelope.max_time, UTC))
     for operation in envelope.operations:
@@ -131,7 +134,7 @@ def _channel(evidence: LedgerEvidence) -> Iterator[tuple[str, str]]:
 
 
 def _hash(seen: SeenHash) -> str:
-    fee = f" (fee at most {seen.fee})" if seen.fee else ""
+    fee = f" (fee at most {seen.fee} stroops)" if seen.fee else ""
     return f"{seen.hash}{fee}: {_landed(seen.landed)}"
 
 
@@ -140,7 +143,7 @@ def _landed(landed: Landed | None) -> str:
         return "absent"
     how = "successful" if landed.successful else f"refused, {landed.result_codes}"
     where = f"landed in ledger {landed.ledger}, closed {utc_text(landed.closed_at)}"
-    return f"{where}: {how}, fee {landed.fee_charged}"
+    return f"{where}: {how}, fee {landed.fee_charged} stroops"
 
 
 def _transaction(seen: SeenTransaction, evidence: LedgerEvidence) -> str:

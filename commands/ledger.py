@@ -47,4 +47,6 @@ def save_evidence(path: Path, content: bytes) -> None:
         with path.open("xb") as file:
             file.write(content)
     except OSError as error:
-        raise Refused(f"can't save the evidence as {path}: {error.strerror}") from error
+        raise Refused(
+            f"can't save the evidence as {path}: {error.strerror}; name a new file with --save"
+        ) from error

@@ -131,10 +131,14 @@ def _facts(record: RequestRecord, document: Document, url: str | None) -> Iterat
     if due := next_due(record):
         yield "next", f"{due.name} {_countdown(due.at, now)}"
         yield "expires", f"{document['expires_at']} ({_countdown(record.expires_at, now)})"
+    if record.status is MintStatus.ANOMALY:
+        yield "next", f"see what happened: mintkeeper ledger inspect {request.id}"
     if ticket := document["ticket"]:
         yield "ticket", f"{ticket['name']}, {ticket['reason'] or 'waits for the ledger'}"
     if sent := document["submission"]:
         yield from _submission_facts(sent)
+        for bump in record.submission.fee_bumps if record.submission else ():
+            yield "fee bump", f"{bump.hash}, fee at most {bump.fee} stroops"
     if record.reason:
         yield "reason", record.reason
     yield "digest", document["digest"]

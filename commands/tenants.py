@@ -76,6 +76,7 @@ async def set_options(
     ] = None,
 ) -> None:  # fmt: skip
     """Change what is given of a tenant's ledger options, as one of its admins."""
+    from commands.render import plain_fields
     from db import reads
     from db.writes import dictionaries
     from domain.ledger_options import LedgerOptions
@@ -94,7 +95,7 @@ async def set_options(
             tx, tenant=tenant, options=LedgerOptions(**after), actor=actor, at=datetime.now(UTC)
         )
         document = await _document(tx, tenant)
-    cli.emit(document, lambda: f"the ledger options of {tenant} are set")
+    cli.emit(document, lambda: plain_fields(document))
 
 
 async def _document(tx: Transaction, code: str) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def _without_trustline(request: MintRequest, options: LedgerOptions, close_time:
     if not options.claimable_balance:
         raise PrecheckFailed(
             f"{_no_line(request)}: the holder must trust it first, or an admin can switch on the option "
-            "claimable_balance ('mintkeeper tenant set --claimable-balance')"
+            "claimable_balance ('mintkeeper tenant set --as ADMIN --claimable-balance')"
         )
     reclaim_from = close_time + options.reclaim_after_days * DAY
     return MintPlan(form=MintForm.CLAIMABLE_BALANCE, reclaim_from=reclaim_from)
@@ -58,7 +58,7 @@ def _unauthorised(request: MintRequest, options: LedgerOptions, line: Mapping[st
     if not options.auth_sandwich:
         raise PrecheckFailed(
             f"{_no_leave(request)}: authorise it, or an admin can switch on the option auth_sandwich "
-            "('mintkeeper tenant set --auth-sandwich')"
+            "('mintkeeper tenant set --as ADMIN --auth-sandwich')"
         )
     keeps: Literal[0, 2] = 2 if line.get("is_authorized_to_maintain_liabilities") else 0
     return MintPlan(form=MintForm.AUTH_SANDWICH, line_flags=keeps)

@@ -45,7 +45,7 @@ async def set_ledger_options(
     Raises NotFound, and Refused unless `actor` is an active admin of the tenant.
     """
     if await tx.value(_TENANT_KNOWN, {"tenant": tenant}) is None:
-        raise NotFound(f"unknown tenant {tenant!r}")
+        raise NotFound(f"unknown tenant {tenant!r}: see 'mintkeeper tenant list'")
     if await tx.value(_IS_ADMIN, {"tenant": tenant, "name": actor}) is None:
         raise Refused(f"{actor} is no active admin of tenant {tenant}: only an admin may change its options")
     await _put(tx, "ledger_options", {"tenant": tenant}, options.model_dump(), tenant, actor, at)

@@ -36,7 +36,8 @@ async def test_an_ack_answers_with_its_receipt(desk, worker, seeded, authority):
         assert (again.code, again.json) == (0, first.json)
         shown = await desk("show", request_id)
         spoken = await desk("ack", token)
-    assert "#mint is on it; it still waits for a decision" in spoken.out
+    assert "#mint is on it, since 20" in spoken.out
+    assert "this approves nothing" in spoken.out
     assert "#mint since" in shown.out
     assert token not in shown.out
 

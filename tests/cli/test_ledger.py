@@ -31,6 +31,7 @@ async def test_an_anomaly_is_inspected_and_resolved(desk, operations, tmp_path):
         ticket = await desk_loses_a_sequence(operations)
         resolve = ("resolve", ticket.id, "--as", "adam", "--reason", "the key was stolen", "--json")
         shown = await desk("ledger", "inspect", ticket.id)
+        panel = await desk("show", ticket.id)
         looked = await desk("ledger", "inspect", ticket.request.track_number, "--save", str(saved), "--json")
         again = await desk("ledger", "inspect", ticket.id, "--save", str(saved), "--json")
         changed.write_bytes(saved.read_bytes().replace(b'"FROZEN"', b'"FREE"'))
@@ -45,8 +46,17 @@ async def test_an_anomaly_is_inspected_and_resolved(desk, operations, tmp_path):
         late = await desk(*resolve, "--outcome", "failed")
         ended = await desk("ledger", "inspect", ticket.id, "--json")
     document = looked.json
+    assert f"mintkeeper ledger inspect {ticket.id}" in panel.out
     assert shown.code == 0, shown.err
-    for word in ("FAILED", "used up by", "same sequence", "absent", "the request's digest", "FROZEN"):
+    for word in (
+        "FAILED",
+        "stroops",
+        "used up by",
+        "same sequence",
+        "absent",
+        "the request's digest",
+        "FROZEN",
+    ):
         assert word in shown.out
     assert f'mintkeeper resolve {ticket.id} --as ADMIN --outcome failed --reason "WHY"' in shown.out
     assert document["supports"] == ["FAILED", "TIMEOUT_FAILED"]

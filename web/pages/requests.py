@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from fastapi.templating import Jinja2Templates
 from commands.documents import request_document
 from commands.listing import select
 from domain.errors import NotFound
-from domain.mint_request import MintStatus
+from domain.mint_request import MintStatus, utc_text
 from web.lookup import document_of
 from web.state import State, Wired
 
@@ -46,7 +47,9 @@ async def request_page(request: Request, state: Wired, name: str) -> HTMLRespons
     except NotFound as error:
         return _page(request, state, "missing.html", status_code=404, message=error.message)
     url = state.workflow_url(document["id"])
-    return _page(request, state, "request.html", mint=document, workflow_url=url)
+    sent = document["submission"]
+    bound = utc_text(datetime.fromtimestamp(sent["max_time"], UTC)) if sent else None
+    return _page(request, state, "request.html", mint=document, workflow_url=url, time_bound=bound)
 
 
 def _page(
