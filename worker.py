@@ -109,6 +109,8 @@ async def _serving(queue: str, client: Client, database: Database, settings: Set
         stellar = StellarActivities(database, horizon, wallet, rules)
         accounts = ChannelAccountActivities(database, horizon, wallet, rules)
         try:
+            # with another phrase it would take accounts that it can't sign for
+            await accounts.check_family()
             async with stellar_worker(client, stellar, accounts):
                 yield
         finally:

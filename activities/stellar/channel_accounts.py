@@ -156,6 +156,11 @@ class ChannelAccountActivities:
             raise Refused(f"funding account {account} does not exist on the ledger: fund it")
         return view
 
+    async def check_family(self) -> None:
+        """Raise ConfigurationError if the accounts on record come from another phrase than the wallet's."""
+        if self._wallet.family is not None:
+            _check_family(self._wallet.family, await self._known())
+
     async def _known(self) -> list[ChannelRecord]:
         async with self._database.transaction() as tx:
             return await channel_accounts(tx)
@@ -182,7 +187,8 @@ class ChannelAccountActivities:
 
 def _check_height(view: AccountView | NoAccount, at_ledger: int) -> None:
     """Raise Unavailable for a view from before that ledger: one of Horizon's sources is behind."""
-    if 0 < view.ledger < at_ledger:
+    # an answer without a stamp counts as ledger 0: it may be of any age
+    if view.ledger < at_ledger:
         raise Unavailable(f"Horizon shows ledger {view.ledger}, although {at_ledger} has closed")
 
 

@@ -27,6 +27,9 @@ _log = logging.getLogger("mintkeeper.horizon")
 READ_SECONDS = 5.0
 SEND_SECONDS = 10.0
 
+LONGEST_RETRY_AFTER = 60.0
+"""Seconds that a server may ask for; time bounds are short, so nobody is left alone for longer."""
+
 PAGE_SIZE = 200
 """Records in a page: the most that Horizon gives."""
 
@@ -285,4 +288,4 @@ def _stamp(response: Response) -> int:
 
 def _retry_after(response: Response) -> float | None:
     text = _header(response, "retry-after")
-    return float(text) if text.isdecimal() else None
+    return min(float(text), LONGEST_RETRY_AFTER) if text.isdecimal() else None
