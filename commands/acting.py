@@ -143,9 +143,12 @@ async def resubmit(
     request_id: Id,
     user: AsUser,
     key: Annotated[str | None, option("--key", "Idempotency key of the new request.")] = None,
+    deadline: Annotated[
+        str | None, option("--deadline", "No transaction may land after it; the old one's unless said.")
+    ] = None,
 ) -> None:
     """Ask again for what ended without a mint: a new request with fresh approvals."""
     from commands.resubmitting import resubmit_request
 
-    receipt = await resubmit_request(cli, request_id, requester=user, key=key)
+    receipt = await resubmit_request(cli, request_id, requester=user, key=key, deadline=deadline)
     cli.emit({**receipt.document(), "resubmission_of": receipt.request.resubmission_of}, receipt.text)

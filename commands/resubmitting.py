@@ -12,12 +12,17 @@ from domain.records import RequestRecord
 from starter.requests import Wanted
 
 
-async def resubmit_request(cli: Cli, name: str, *, requester: str, key: str | None) -> Receipt:
-    """Submit the same content as a new request; raises Refused unless the old one allows it."""
+async def resubmit_request(
+    cli: Cli, name: str, *, requester: str, key: str | None, deadline: str | None
+) -> Receipt:
+    """Submit the same content as a new request; raises Refused unless the old one allows it.
+
+    The old deadline for the ledger holds for the new request, too, unless another one is given.
+    """
     settings = cli.settings()
     async with cli.database() as database:
         old = await load_request(database, name)
-        request = prepare(_wanted(old, requester, key), settings)
+        request = prepare(_wanted(old, requester, key, deadline), settings)
         # with a key, the request that took the old one's place may be this very one
         if old.resubmitted_as != request.id:
             _check(old)
@@ -32,8 +37,10 @@ def _check(old: RequestRecord) -> None:
         raise Refused(f"{old.request.id} was re-submitted already, as {old.resubmitted_as}")
 
 
-def _wanted(old: RequestRecord, requester: str, key: str | None) -> Wanted:
+def _wanted(old: RequestRecord, requester: str, key: str | None, deadline: str | None) -> Wanted:
     request = old.request
+    if deadline is None and request.ledger_deadline is not None:
+        deadline = request.ledger_deadline.isoformat()
     return Wanted(
         tenant=request.tenant,
         asset=str(request.asset),
@@ -42,6 +49,7 @@ def _wanted(old: RequestRecord, requester: str, key: str | None) -> Wanted:
         topic=request.topic,
         requester=requester,
         memo=request.memo,
+        deadline=deadline,
         key=key,
         resubmission_of=request.id,
     )

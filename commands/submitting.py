@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from temporalio.client import Client
 
@@ -13,9 +14,9 @@ from commands.documents import Document
 from db import reads
 from db.session import Database, Transaction
 from domain.approvals import ApprovalRule, match_rule
-from domain.errors import ConfigurationError, NotFound, Refused
+from domain.errors import ConfigurationError, InvalidInput, NotFound, Refused
 from domain.escalation import EscalationPolicy
-from domain.mint_request import MintRequest, MintStatus, workflow_id
+from domain.mint_request import MintRequest, MintStatus, utc_text, workflow_id
 from domain.records import RequestRecord
 from domain.steps import MintOrder
 from settings import Settings
@@ -94,6 +95,7 @@ class Submitter:
             found = await reads.request(tx, request.id) if keyed else None
             if found is not None:
                 return _same(found, request)
+            check_deadline(request, datetime.now(UTC))
             await check_names(tx, request)
             rule, policy = await terms(tx, request)
         order = MintOrder(request=request, policy=policy, rule=rule, sla_scale=self._settings.sla_scale)
@@ -114,6 +116,15 @@ def _same(found: RequestRecord, request: MintRequest) -> Receipt:
     if found.request.content_hash() != request.content_hash():
         raise conflict(request)
     return Receipt(found.request, found.status, opened=True)
+
+
+def check_deadline(request: MintRequest, now: datetime) -> None:
+    """Raise InvalidInput for a deadline that is past: nobody should be asked to approve in vain."""
+    deadline = request.ledger_deadline
+    if deadline is not None and deadline <= now:
+        raise InvalidInput(
+            f"deadline {utc_text(deadline)} is past: give a later one with --deadline", "deadline"
+        )
 
 
 async def check_names(tx: Transaction, request: MintRequest) -> None:

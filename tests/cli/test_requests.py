@@ -38,6 +38,26 @@ async def test_a_submission_is_answered_shown_and_listed(desk, worker):
     assert [request["id"] for request in listed.json["requests"]] == [receipt["id"]]
 
 
+async def test_a_deadline_travels_with_a_resubmission(desk, worker):
+    """It was part of what approvers signed; only the requester's word changes it, never into the past."""
+    deadline = "2099-12-01T17:00:00Z"
+    async with worker():
+        first = await desk(*submit_arguments(), "--deadline", deadline)
+        await desk("cancel", first.json["id"], "--as", "rita", "--json")
+        again = await desk("resubmit", first.json["id"], "--as", "rita", "--json")
+        await desk("cancel", again.json["id"], "--as", "rita", "--json")
+        late = await desk(
+            "resubmit", again.json["id"], "--as", "rita", "--deadline", "2020-01-01T00:00:00Z", "--json"
+        )
+        past = await desk(*submit_arguments(), "--deadline", "2020-12-01T17:00:00Z")
+        shown = await desk("show", again.json["id"])
+    assert again.code == 0, again.err
+    assert "2099-12-01T17:00:00Z" in shown.out
+    for refused in (late, past):
+        assert (refused.code, refused.error["field"]) == (1, "deadline")
+        assert "--deadline" in refused.error["message"]
+
+
 async def test_people_see_who_is_awaited_and_when_time_runs_out(desk, worker):
     """`show` and `list` without --json carry the facts, and a link where a Web UI is configured."""
     async with worker():
