@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
@@ -72,7 +73,9 @@ class Meddler:
         for case in (self._clients.cases[number] for number in self._touched):
             record = await persist(lambda case=case: self._record(case))  # type: ignore[misc]  # bound at once
             if record is not None and record.status is MintStatus.PENDING:
-                await self._clients.decide_again(case)
+                # where the workflow is gone the sweep has to bring it back first
+                with suppress(RPCError):
+                    await self._clients.decide_again(case)
 
     async def _meddle(self, case: Case, act: Callable[[], Awaitable[object]]) -> bool:
         """Do it to the workflow of a request that the database knows; answers whether it was done."""

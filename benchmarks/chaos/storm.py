@@ -6,6 +6,7 @@ import asyncio
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -119,7 +120,10 @@ class _Storm:
         finally:
             watching.cancel()
             sweeping.cancel()
-            await asyncio.gather(watching, sweeping, return_exceptions=True)
+            await asyncio.gather(watching, return_exceptions=True)
+            with suppress(asyncio.CancelledError):
+                # what broke the sweeps would let requests wait for ever: that is the run's own fault
+                await sweeping
         asked = self._ledger.asked
         await self._come_too_late(cases)
         findings = await audit(self._desk.stack.demo, self._desk.database, self._ledger, cases)
