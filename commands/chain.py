@@ -8,10 +8,11 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from commands.documents import Document
+from commands.lookup import check_tenant
 from db import reads
 from db.session import Transaction
 from domain.audit import GENESIS_HASH, AuditHead
-from domain.errors import ConfigurationError, InvalidInput, NotFound
+from domain.errors import ConfigurationError, InvalidInput
 from domain.records import AuditEvent
 
 _PAGE = 1000
@@ -19,8 +20,7 @@ _PAGE = 1000
 
 async def load_chain(tx: Transaction, tenant: str) -> list[AuditEvent]:
     """Every event of a tenant, in order; raises NotFound for a tenant that does not exist."""
-    if tenant not in {known.code for known in await reads.tenants(tx)}:
-        raise NotFound(f"unknown tenant {tenant!r}")
+    await check_tenant(tx, tenant)
     events: list[AuditEvent] = []
     while page := await reads.audit_events(tx, tenant, events[-1].seq if events else 0, _PAGE):
         events += page

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from commands.lookup import check_tenant, check_user
 from commands.urgency import is_stuck, urgency
 from db import reads
 from db.session import Transaction
@@ -17,8 +18,15 @@ _EVERY_OPEN_REQUEST = 1_000_000
 async def select(
     tx: Transaction, *, status: str | None, tenant: str | None, mine: str | None, stuck: bool, limit: int
 ) -> list[RequestRecord]:
-    """Matching requests, the most urgent first; raises InvalidInput for an unknown state."""
+    """Matching requests, the most urgent first.
+
+    Raises InvalidInput for an unknown state, NotFound for an unknown tenant or user.
+    """
     wanted = _status(status)
+    if tenant is not None:
+        await check_tenant(tx, tenant)
+    if mine is not None:
+        await check_user(tx, mine, tenant)
     # who is stuck is found out below, among all that are open
     most = _EVERY_OPEN_REQUEST if stuck else limit
     if mine is None:

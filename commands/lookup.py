@@ -23,3 +23,18 @@ async def load_request(database: Database, name: str) -> RequestRecord:
     """`find_request` in a transaction of its own."""
     async with database.transaction() as tx:
         return await find_request(tx, name)
+
+
+async def check_tenant(tx: Transaction, tenant: str) -> None:
+    """Raise NotFound for a tenant that does not exist: a typing mistake must not look like an empty list."""
+    known = [each.code for each in await reads.tenants(tx)]
+    if tenant not in known:
+        raise NotFound(f"unknown tenant {tenant!r}: there are {', '.join(sorted(known)) or 'none yet'}")
+
+
+async def check_user(tx: Transaction, name: str, tenant: str | None) -> None:
+    """Raise NotFound for a user whom no tenant (or not this one) knows."""
+    tenants = [tenant] if tenant else [each.code for each in await reads.tenants(tx)]
+    known = [user.name for code in tenants for user in await reads.users(tx, code)]
+    if name not in known:
+        raise NotFound(f"unknown user {name!r}: see 'mintkeeper user list'")

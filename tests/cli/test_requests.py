@@ -38,6 +38,19 @@ async def test_a_submission_is_answered_shown_and_listed(desk, worker):
     assert [request["id"] for request in listed.json["requests"]] == [receipt["id"]]
 
 
+async def test_a_name_that_nobody_has_is_no_empty_list(desk):
+    """A typing mistake must not hide work: who or what is unknown is said."""
+    tenant, user, chain = await asyncio.gather(
+        desk("list", "--tenant", "amce", "--json"),
+        desk("list", "--mine", "alise", "--json"),
+        desk("audit", "verify", "--tenant", "amce", "--json"),
+    )
+    assert [result.code for result in (tenant, user, chain)] == [1, 1, 1]
+    assert "there are acme" in tenant.error["message"]
+    assert "mintkeeper user list" in user.error["message"]
+    assert "there are acme" in chain.error["message"]
+
+
 async def test_a_deadline_travels_with_a_resubmission(desk, worker):
     """It was part of what approvers signed; only the requester's word changes it, never into the past."""
     deadline = "2099-12-01T17:00:00Z"
