@@ -70,7 +70,7 @@ class Meddler:
                 await self._remind()
 
     async def _remind(self) -> None:
-        for case in (self._clients.cases[number] for number in self._touched):
+        for case in [self._clients.cases[number] for number in self._touched]:
             record = await persist(lambda case=case: self._record(case))  # type: ignore[misc]  # bound at once
             if record is not None and record.status is MintStatus.PENDING:
                 # where the workflow is gone the sweep has to bring it back first
