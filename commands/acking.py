@@ -8,7 +8,6 @@ from urllib.parse import unquote
 import typer
 
 from commands.context import Cli, command
-from domain.mint_request import utc_text
 
 if TYPE_CHECKING:
     from domain.ack import Authority
@@ -23,6 +22,7 @@ def register(app: typer.Typer) -> None:
 
 async def ack(cli: Cli, token: Token) -> None:
     """Say that you are on it: no further stage comes. It approves nothing, and the expiry stays."""
+    from domain.mint_request import utc_text
     from starter.acks import acknowledge
 
     authority = _authority(cli)

@@ -25,6 +25,7 @@ WATCHING = [
 
 PROOF = around(
     "settle.commit@transaction#1",  # reads every fee bump again, once the bound is past
+    "settle.check_network#1",
     "settle.account#1",
     "settle.commit@account#1",  # keeps the proof
 )
