@@ -101,10 +101,16 @@ class DeliveryState(StrEnum):
     PENDING = "pending"
     SENDING = "sending"
     ACCEPTED = "accepted"
+    DELIVERED = "delivered"
+    """The provider says that it arrived."""
+    DEFERRED = "deferred"
+    """Held back by quiet hours."""
     FAILED = "failed"
     AMBIGUOUS = "ambiguous"
     DEAD = "dead"
     SKIPPED = "skipped"
+    THROTTLED = "throttled"
+    """Never sent: a run for the same thing had just been started."""
 
 
 class DeliveryJob(BaseModel):
@@ -115,8 +121,12 @@ class DeliveryJob(BaseModel):
     id: str
     tenant: str
     request_id: str
-    policy_id: str
-    """Of the request's pinned escalation policy."""
+    run_id: str | None = None
+    """The run of an operational event; None: the message is about the request itself."""
+    rule_id: str
+    """What sends it: the event rule of the run, or the request's pinned escalation policy."""
+    action_hash: str = ""
+    """Of the run of an operational event; empty for the request's own."""
     stage: int | None = None
     """Which stage of the policy sends it; None: it is no message of a stage."""
     kind: str
@@ -133,9 +143,9 @@ class DeliveryJob(BaseModel):
     due_at: AwareDatetime
     facts: Mapping[str, Any] = Field(default_factory=dict)
     """What the template needs, as it was when the row was written."""
-    request_status: MintStatus
-    """As it is now: a stage's message is skipped when the request has left PENDING."""
-    acknowledged: bool = False
-    """Somebody is on it: messages of stages are skipped."""
+    deferred_until: AwareDatetime | None = None
+    """Set when quiet hours have held it back."""
+    unwanted: str = ""
+    """Why nobody needed it any more when it was claimed; empty: somebody did."""
     expires_at: AwareDatetime
-    """When the request expires."""
+    """When the run is over: the request's expiry, or the end of an operational event's run."""

@@ -27,8 +27,7 @@ from activities.notifications.letter import Links
 from activities.notifications.recorder import Recorder
 from activities.notifications.sending import LEASE_SECONDS, Claimed, Sender
 from activities.notifications.wakeup import Wakeup
-from db import reads
-from db.reads.acks import Awaited
+from db.reads.wanted import unwanted
 from db.session import Database
 from db.writes import deliveries, leases
 from domain.ack import NO_AUTHORITY, Authority
@@ -78,7 +77,7 @@ class Relay:
     ) -> None:
         self._database = database
         links = Links(public_url, temporal_url, namespace, authority)
-        self._sender = Sender(channels, links, self._awaited)
+        self._sender = Sender(channels, links, self._unwanted)
         self._recorder = Recorder(database)
         self._wakeup = Wakeup(database.url)
         self._in_flight: set[asyncio.Task[None]] = set()
@@ -139,9 +138,9 @@ class Relay:
             self._wakeup.set()
         self._in_flight.discard(task)
 
-    async def _awaited(self, request_id: str) -> Awaited | None:
+    async def _unwanted(self, delivery_id: str) -> str:
         async with self._database.transaction() as tx:
-            return await reads.awaited(tx, request_id)
+            return await unwanted(tx, delivery_id)
 
     async def _drain(self, claiming: asyncio.Task[None], recording: asyncio.Task[None]) -> None:
         self._stopping = True

@@ -17,18 +17,10 @@ from activities.notifications.channels.base import TIME_LIMIT
 from activities.notifications.holds import Holds
 from activities.notifications.letter import Links, compose
 from activities.notifications.outcome import Outcome
-from db.reads.acks import Awaited
 from domain.errors import MintkeeperError
-from domain.mint_request import MintStatus
 from domain.records import DeliveryJob
 
 log = logging.getLogger("mintkeeper.relay")
-
-STAGE_KINDS = frozenset({"opened", "reminder", "escalation", "stalled"})
-"""Messages that ask for a decision: pointless once the request has left PENDING.
-
-Those of a stage also once somebody is on it; an alert that a request does not move at all is not.
-"""
 
 LEASE_SECONDS = 60
 """How long a claimed row is ours. A relay that dies leaves its rows to the others after that."""
@@ -37,15 +29,15 @@ LATEST_START = LEASE_SECONDS - 1.5 * TIME_LIMIT
 """Seconds after the claim from which no call may begin: it could outlast the lease."""
 
 FRESH_SECONDS = 1.0
-"""For so long the request's status of the claim is believed; after that it is read again."""
+"""For so long it is believed that a message is wanted; after that it is asked again."""
 
 # SendGrid's client blocks a thread; the event loop's pool has as few as five.
 WIDTHS = {"email": 4}
 WIDTH = 20
 """Calls at a time to one kind of channel."""
 
-Look = Callable[[str], Awaitable[Awaited | None]]
-"""Where the request of that id stands now; may raise Unavailable."""
+Look = Callable[[str], Awaitable[str]]
+"""Why nobody needs the delivery of that id any more, empty if somebody does; may raise Unavailable."""
 
 
 @dataclass(frozen=True)
@@ -99,15 +91,9 @@ class Sender:
 
     async def _why_pointless(self, claimed: Claimed) -> str:
         """Why nobody needs the message any more; empty: somebody does."""
-        job = claimed.job
-        if job.kind not in STAGE_KINDS:
-            return ""
-        now: Awaited | None = Awaited(status=job.request_status, acknowledged=job.acknowledged)
-        if claimed.age > FRESH_SECONDS:
-            now = await self._look(job.request_id)
-        if now is None or now.status is not MintStatus.PENDING:
-            return "the request is no longer pending"
-        return "somebody is on it" if now.acknowledged and job.stage is not None else ""
+        if claimed.age <= FRESH_SECONDS:
+            return claimed.job.unwanted
+        return await self._look(claimed.job.id)
 
     async def _send(self, claimed: Claimed, channel: ChannelClient) -> Outcome:
         job = claimed.job

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint, UniqueConstraint
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
@@ -21,6 +21,9 @@ class TenantRow(Table, table=True):
     code: str = Field(primary_key=True)
     name: str
     active: bool
+    quiet_hours: list[dict[str, Any]] = Field(
+        sa_type=JSONB, sa_column_kwargs={"server_default": text("'[]'")}
+    )
 
 
 class DepartmentRow(Table, table=True):
@@ -71,6 +74,9 @@ class UserRow(Table, table=True):
     telegram_chat: str | None
     time_zone: str
     primary_topic: str | None
+    quiet_hours: list[dict[str, Any]] = Field(
+        sa_type=JSONB, sa_column_kwargs={"server_default": text("'[]'")}
+    )
 
 
 class UserTopicRow(Table, table=True):
@@ -149,10 +155,13 @@ class ApprovalRuleRow(Table, table=True):
 
 
 class EscalationPolicyRow(Table, table=True):
-    """A published policy; a trigger refuses every change."""
+    """A published policy; a trigger refuses every change but to withdraw it, once."""
 
     __tablename__ = "escalation_policies"
-    __table_args__ = (CheckConstraint("content_hash ~ '^[0-9a-f]{64}$'", name="escalation_policies_hash"),)
+    __table_args__ = (
+        CheckConstraint("content_hash ~ '^[0-9a-f]{64}$'", name="escalation_policies_hash"),
+        CheckConstraint("(deleted_at IS NULL) = (deleted_by IS NULL)", name="escalation_policies_deleted"),
+    )
 
     id: str = Field(primary_key=True)
     tenant: str = Field(foreign_key="tenants.code")
@@ -161,6 +170,8 @@ class EscalationPolicyRow(Table, table=True):
     body: dict[str, Any] = Field(sa_type=JSONB)
     published_at: datetime = Field(sa_type=Moment)
     published_by: str
+    deleted_at: datetime | None = Field(sa_type=Moment)
+    deleted_by: str | None
 
 
 class TenantDefaultRow(Table, table=True):
@@ -180,7 +191,8 @@ class NotificationChannelRow(Table, table=True):
     __tablename__ = "notification_channels"
     __table_args__ = (
         CheckConstraint(
-            "kind IN ('in-app', 'slack', 'email', 'telegram', 'console')", name="notification_channels_kind"
+            "kind IN ('in-app', 'slack', 'email', 'telegram', 'pagerduty', 'webhook', 'console')",
+            name="notification_channels_kind",
         ),
     )
 

@@ -62,6 +62,10 @@ class MintRequestRow(Table, table=True):
             "(acknowledged_by IS NULL) = (acknowledged_at IS NULL)", name="mint_requests_acknowledged"
         ),
         CheckConstraint("next_stage >= 0 AND escalation_level >= 0", name="mint_requests_stages"),
+        CheckConstraint(
+            "(escalation_cancelled_by IS NULL) = (escalation_cancelled_at IS NULL)",
+            name="mint_requests_escalation_cancelled",
+        ),
         Index("mint_requests_open", "created_at", postgresql_where=text("ended_at IS NULL")),
         Index("mint_requests_decided", "tenant", "asset_code", "asset_issuer", "decided_at"),
     )
@@ -98,6 +102,8 @@ class MintRequestRow(Table, table=True):
     reason: str
     acknowledged_by: str | None
     acknowledged_at: datetime | None = Field(sa_type=Moment)
+    escalation_cancelled_by: str | None
+    escalation_cancelled_at: datetime | None = Field(sa_type=Moment)
 
 
 class ApprovalRow(Table, table=True):

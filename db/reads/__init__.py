@@ -1,6 +1,6 @@
 """Queries: every function takes an open transaction and returns domain types."""
 
-from db.reads.acks import ack_receipt, addressee, awaited
+from db.reads.acks import ack_receipt, addressee
 from db.reads.dictionaries import (
     current_policy,
     ledger_options,
@@ -20,7 +20,6 @@ __all__ = [
     "addressee",
     "audit_events",
     "audit_head",
-    "awaited",
     "current_policy",
     "deliveries",
     "ledger_options",

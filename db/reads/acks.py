@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
 from sqlalchemy import text
 
 from db.session import Transaction
 from domain.ack import AckClaim, AckReceipt, Addressee
-from domain.mint_request import MintStatus
 
 # a group's name is no user's: only people can have left
 _ADDRESSEE = text("""
@@ -20,18 +18,6 @@ _RECEIPT = text("""
 SELECT request_id, delivery_id, jti, stage, recipient AS acknowledged_by, at AS acknowledged_at, token_sha256
 FROM acks WHERE request_id = :request_id AND jti = :jti
 """)
-_AWAITED = text("""
-SELECT status, acknowledged_at IS NOT NULL AS acknowledged FROM mint_requests WHERE id = :id
-""")
-
-
-class Awaited(BaseModel):
-    """Whether messages of a request's stages are still wanted."""
-
-    model_config = ConfigDict(frozen=True)
-
-    status: MintStatus
-    acknowledged: bool
 
 
 async def addressee(tx: Transaction, delivery_id: str) -> Addressee | None:
@@ -44,9 +30,3 @@ async def ack_receipt(tx: Transaction, claim: AckClaim) -> AckReceipt | None:
     """What an earlier use of the claim's token has recorded, or None."""
     row = await tx.row(_RECEIPT, {"request_id": claim.request_id, "jti": claim.jti})
     return None if row is None else AckReceipt(**row._asdict())
-
-
-async def awaited(tx: Transaction, request_id: str) -> Awaited | None:
-    """Where a request stands, as far as its messages are concerned; None: there is no such request."""
-    row = await tx.row(_AWAITED, {"id": request_id})
-    return None if row is None else Awaited(**row._asdict())

@@ -7,12 +7,13 @@ from datetime import datetime
 
 from sqlalchemy import text
 
+from db.reads.wanted import UNWANTED_SQL
 from db.session import Transaction
 from domain.errors import Refused
 from domain.records import DeliveryJob, DeliveryState
 
 # an attempt without an answer before its lease ends is ambiguous; it counts, so a crash can't loop for ever
-_CLAIM = text("""
+_CLAIM_SQL = """
 WITH exhausted AS (
     UPDATE deliveries SET state = 'dead', lease_until = NULL, error = 'no answer, and no attempt is left'
     WHERE id IN (SELECT id FROM deliveries WHERE lease_until <= :now AND attempt >= max_attempts
@@ -37,12 +38,14 @@ WITH exhausted AS (
     INSERT INTO delivery_attempts (delivery_id, attempt, started_at, detail)
     SELECT id, attempt, :now, '' FROM claimed
 )
-SELECT c.id, c.tenant, c.request_id, c.stage, c.kind, c.channel, c.channel_kind, c.target, c.recipient,
-    c.time_zone, c.attempt, c.max_attempts, c.backoff_seconds, c.due_at, c.facts, r.status AS request_status,
-    r.policy_id, r.expires_at, r.acknowledged_at IS NOT NULL AS acknowledged
-FROM claimed c JOIN mint_requests r ON r.id = c.request_id
-ORDER BY c.due_at, c.channel COLLATE "C", c.recipient COLLATE "C", c.id
-""")
+SELECT d.id, d.tenant, d.request_id, d.run_id, d.stage, d.kind, d.channel, d.channel_kind, d.target,
+    d.recipient, d.time_zone, d.attempt, d.max_attempts, d.backoff_seconds, d.due_at, d.deferred_until,
+    d.facts, coalesce(e.rule_id, r.policy_id) AS rule_id, coalesce(e.action_hash, '') AS action_hash,
+    coalesce(e.closes_at, r.expires_at) AS expires_at, {unwanted} AS unwanted
+FROM claimed d JOIN mint_requests r ON r.id = d.request_id LEFT JOIN escalation_runs e ON e.id = d.run_id
+ORDER BY d.due_at, d.channel COLLATE "C", d.recipient COLLATE "C", d.id
+"""
+_CLAIM = text(_CLAIM_SQL.format(unwanted=UNWANTED_SQL))
 _ACCEPTED = text("""
 WITH result AS (
     SELECT * FROM unnest(CAST(:ids AS varchar[]), CAST(:provider_ids AS varchar[]), CAST(:notes AS varchar[]))

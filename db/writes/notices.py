@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import rfc8785
 
 from db.writes.routing import Channel, Person, Routing
 from domain.amounts import format_amount
+from domain.escalation import EscalationPolicy
 from domain.mint_request import MintStatus
 from domain.records import RequestRecord
 
@@ -46,10 +49,15 @@ class Notice:
     time_zone: str
     inbox_kind: str | None
     inbox: str | None
+    run_id: str | None = None
+    """The run of an operational event; None: the message is about the request itself."""
+    deferred_until: datetime | None = None
+    """The end of the recipient's quiet hours, if they hold it back."""
 
     def row(self) -> dict[str, Any]:
         """The notice under the names that the outbox statement reads."""
-        return vars(self)
+        until = self.deferred_until.isoformat() if self.deferred_until else None
+        return {**vars(self), "deferred_until": until}
 
 
 def facts_of(record: RequestRecord) -> dict[str, Any]:
@@ -138,6 +146,12 @@ class _Letter:
     kind: str
     occasion: str
     stage: int | None
+    run_id: str | None = None
+    run_policy: EscalationPolicy | None = None
+
+    @functools.cached_property
+    def policy_hash(self) -> str:
+        return (self.run_policy or self.record.policy).content_hash()
 
     def to_group(self, channel: Channel, target: str) -> Notice:
         return self._notice(channel, target, recipient=target or channel.name, time_zone="UTC")
@@ -167,10 +181,12 @@ class _Letter:
         time_zone: str,
         inbox: Mapping[str, str] | None = None,
     ) -> Notice:
+        # no stage of a run is ever repeated, so there is no count of cycles in it
         unique = [
             self.record.request.tenant,
             self.record.request.id,
-            self.record.policy.id,
+            self.policy_hash,
+            self.run_id,
             self.occasion,
             channel.name,
             recipient,
@@ -187,4 +203,5 @@ class _Letter:
             time_zone=time_zone,
             inbox_kind=inbox["inbox_kind"] if inbox else None,
             inbox=inbox["inbox"] if inbox else None,
+            run_id=self.run_id,
         )

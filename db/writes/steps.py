@@ -47,21 +47,24 @@ _UNCHANGED = """
 SIDE_EFFECTS = """
 , dropped AS (
     UPDATE deliveries SET state = 'skipped', next_attempt_at = NULL, note = :unwanted
-    FROM changed WHERE :unwanted <> '' AND request_id = changed.id AND stage IS NOT NULL
-        AND state IN ('pending', 'failed', 'ambiguous')
+    FROM changed WHERE :unwanted <> '' AND request_id = changed.id AND stage IS NOT NULL AND run_id IS NULL
+        AND state IN ('pending', 'deferred', 'failed', 'ambiguous')
 )
 , sent AS (
     INSERT INTO deliveries (id, tenant, request_id, kind, stage, channel, channel_kind, target, recipient,
         time_zone, facts, state, attempt, max_attempts, backoff_seconds, due_at, next_attempt_at, accepted_at,
-        provider_id, note, error)
+        provider_id, note, error, run_id, deferred_until)
     SELECT n.id, :tenant, changed.id, n.kind, n.stage, n.channel, n.channel_kind, n.target, n.recipient,
-        n.time_zone, CAST(:facts AS jsonb), CASE WHEN n.inbox IS NULL THEN 'pending' ELSE 'accepted' END,
+        n.time_zone, CAST(:facts AS jsonb),
+        CASE WHEN n.inbox IS NOT NULL THEN 'accepted' WHEN n.deferred_until IS NULL THEN 'pending'
+            ELSE 'deferred' END,
         0, :max_attempts, :backoff_seconds, :due_at,
-        CASE WHEN n.inbox IS NULL THEN greatest(CAST(:at AS timestamptz), :due_at) END,
-        CASE WHEN n.inbox IS NOT NULL THEN CAST(:at AS timestamptz) END, '', '', ''
+        CASE WHEN n.inbox IS NULL THEN greatest(CAST(:at AS timestamptz), :due_at, n.deferred_until) END,
+        CASE WHEN n.inbox IS NOT NULL THEN CAST(:at AS timestamptz) END, '', '', '', n.run_id,
+        n.deferred_until
     FROM changed, jsonb_to_recordset(CAST(:notices AS jsonb)) AS n (id varchar, kind varchar,
         stage integer, channel varchar, channel_kind varchar, target varchar, recipient varchar,
-        time_zone varchar, inbox varchar)
+        time_zone varchar, inbox varchar, run_id varchar, deferred_until timestamptz)
     ON CONFLICT (id) DO NOTHING
     RETURNING state
 )

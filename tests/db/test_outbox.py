@@ -11,7 +11,6 @@ from db import reads
 from db.session import Database
 from db.writes import deliveries, dictionaries, requests, submissions
 from domain.errors import Refused
-from domain.mint_request import MintStatus
 from domain.records import DeliveryState
 from tests.db.acts import expire, run_stage
 from tests.db.factories import START, anomaly, approve, confirmed, later, open_one, submitting
@@ -197,7 +196,7 @@ async def test_a_claim_carries_everything(seeded):
     (job,) = await claim(seeded.database)
     assert (job.channel, job.channel_kind, job.target, job.kind) == ("slack-mint", "slack", "#mint", "opened")
     assert (job.attempt, job.max_attempts, job.backoff_seconds) == (1, 3, 60)
-    assert job.request_status is MintStatus.PENDING
+    assert job.unwanted == ""
     assert job.facts["track_number"] == record.request.track_number
     assert await claim(seeded.database) == []
 

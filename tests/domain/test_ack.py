@@ -38,7 +38,7 @@ JOB = DeliveryJob(
     id="d" * 64,
     tenant="acme",
     request_id=RECORD.request.id,
-    policy_id=POLICY.id,
+    rule_id=POLICY.id,
     stage=1,
     kind="reminder",
     channel="email",
@@ -50,7 +50,6 @@ JOB = DeliveryJob(
     max_attempts=3,
     backoff_seconds=60,
     due_at=START,
-    request_status=MintStatus.PENDING,
     expires_at=RECORD.expires_at,
 )
 CLAIM = AckClaim.for_delivery(JOB, 1, START)

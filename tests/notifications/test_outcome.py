@@ -8,7 +8,6 @@ import pytest
 from activities.notifications import outcome
 from activities.notifications.channels import Accepted, DeliveryAmbiguous, DeliveryFailed, DeliveryRefused
 from activities.notifications.holds import Holds
-from domain.mint_request import MintStatus
 from domain.records import DeliveryJob, DeliveryState
 
 NOW = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
@@ -30,9 +29,8 @@ def a_job(**changed):
         "max_attempts": 3,
         "backoff_seconds": 60,
         "due_at": NOW,
-        "policy_id": "p1",
+        "rule_id": "p1",
         "expires_at": NOW + timedelta(days=1),
-        "request_status": MintStatus.PENDING,
     }
     return DeliveryJob(**values | changed)
 

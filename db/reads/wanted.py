@@ -1,0 +1,35 @@
+"""Whether anybody still needs a message: asked when it is claimed, and again just before it is sent."""
+
+from __future__ import annotations
+
+from sqlalchemy import text
+
+from db.session import Transaction
+
+# an alert that a request does not move at all is wanted although somebody is on it
+UNWANTED_SQL = """
+CASE
+    WHEN d.run_id IS NOT NULL AND e.state <> 'running' THEN 'the escalation is ' || e.state
+    WHEN d.run_id IS NOT NULL AND e.acknowledged_at IS NOT NULL THEN 'somebody is on it'
+    WHEN d.run_id IS NOT NULL THEN ''
+    WHEN d.kind IN ('opened', 'reminder', 'escalation', 'stalled') AND r.status <> 'PENDING'
+        THEN 'the request is no longer pending'
+    WHEN d.stage IS NULL THEN ''
+    WHEN r.escalation_cancelled_at IS NOT NULL THEN 'the escalation is cancelled'
+    WHEN d.kind <> 'stalled' AND r.acknowledged_at IS NOT NULL THEN 'somebody is on it'
+    ELSE ''
+END
+"""
+"""Why nobody needs the message `d` of request `r` and run `e` any more; empty: somebody does."""
+
+_UNWANTED = text(f"""
+SELECT {UNWANTED_SQL} FROM deliveries d JOIN mint_requests r ON r.id = d.request_id
+LEFT JOIN escalation_runs e ON e.id = d.run_id
+WHERE d.id = :id
+""")  # noqa: S608 - a constant of ours
+
+
+async def unwanted(tx: Transaction, delivery_id: str) -> str:
+    """Why nobody needs a message any more; empty: somebody does."""
+    found: str | None = await tx.value(_UNWANTED, {"id": delivery_id})
+    return "there is no such delivery" if found is None else found
