@@ -132,11 +132,12 @@ class EscalationRun:
         self._last_activity = started_at
         self._scale = scale
         self._acknowledged_at: datetime | None = None
+        self._cancelled = False
         self.next_stage = next_stage
 
     @property
     def expires_at(self) -> datetime:
-        """When the request expires; nothing moves it."""
+        """When the run is over, and with it the request that it belongs to; nothing moves it."""
         return self.started_at + timedelta(minutes=self._policy.auto_close_minutes) / self._scale
 
     def touch(self, at: datetime) -> None:
@@ -147,6 +148,10 @@ class EscalationRun:
     def acknowledge(self, at: datetime | None) -> None:
         """Somebody is on it since `at`, which holds the stages back; None: nobody is (any more)."""
         self._acknowledged_at = at
+
+    def cancel(self, cancelled: bool = True) -> None:
+        """No further stage runs; False: they run again. Nothing of it moves the expiry."""
+        self._cancelled = cancelled
 
     def is_held(self, now: datetime) -> bool:
         """Tell whether an acknowledgement keeps stages from running at `now`."""
@@ -165,7 +170,7 @@ class EscalationRun:
 
         Stages that an acknowledgement has held back come one after the other as soon as it has lapsed.
         """
-        if self.next_stage < len(self._policy.stages):
+        if self.next_stage < len(self._policy.stages) and not self._cancelled:
             stage = self._policy.stages[self.next_stage]
             delay = timedelta(seconds=stage.delay_seconds) / self._scale
             resumes_at = self._resumes_at()
