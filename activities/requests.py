@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from temporalio import activity
 
+from activities import journal
+from activities.journal import Run
 from db import reads
 from db.session import Database
 from db.writes import requests
+from db.writes.stages import StagePlan
 from domain import steps
 from domain.errors import Refused
-from domain.mint_request import MintStatus, workflow_id
+from domain.mint_request import MintStatus, utc_text, workflow_id
+from domain.records import RequestRecord
 from domain.steps import AssignStep, CommentStep, ExpireStep, OpenStep, StageStep, Standing
 
 
@@ -28,6 +34,7 @@ class RequestActivities:
         order = step.order
         if activity.info().workflow_id != workflow_id(order.request.id):
             raise Refused(f"only the workflow {workflow_id(order.request.id)} may open {order.request.id}")
+        ran: list[StagePlan] = []
         async with self._database.transaction() as tx:
             record = await requests.open_request(
                 tx,
@@ -38,7 +45,9 @@ class RequestActivities:
                 created_at=step.created_at,
                 expires_at=step.expires_at,
                 run_id=step.run_id,
+                ran=ran,
             )
+        _tell_started(record, ran)
         return Standing.of(record)
 
     @activity.defn(name=steps.RUN_STAGE)
@@ -47,12 +56,16 @@ class RequestActivities:
 
         A decision or an ack whose answer was lost with its worker may stand in the database already.
         """
+        ran: list[StagePlan] = []
         async with self._database.transaction() as tx:
             record = await reads.lock_request(tx, step.request_id)
-            if record.status is MintStatus.PENDING and not record.escalation().is_held(step.at):
+            if held := _why_held(record, step):
+                journal.stage_held(Run.of_request(record), step.stage, held)
+            else:
                 record = await requests.run_stage(
-                    tx, record=record, stage=step.stage, due_at=step.due_at, at=step.at
+                    tx, record=record, stage=step.stage, due_at=step.due_at, at=step.at, ran=ran
                 )
+        _tell_stages(record, ran)
         return Standing.of(record)
 
     @activity.defn(name=steps.EXPIRE)
@@ -104,3 +117,25 @@ class RequestActivities:
                 comment_id=step.comment_id,
             )
         return Standing.of(record)
+
+
+def _why_held(record: RequestRecord, step: StageStep) -> str:
+    """Why a stage that is due does not run; empty: it does."""
+    if record.status is not MintStatus.PENDING:
+        return f"the request is {record.status} already"
+    if record.escalation().is_held(step.at):
+        return "somebody is on it"
+    return ""
+
+
+def _tell_started(record: RequestRecord, ran: Sequence[StagePlan]) -> None:
+    # a later version was opened, and told of, by an earlier attempt
+    if ran or record.version == 1:
+        why = f"it waits for {record.missing.text()} until {utc_text(record.expires_at)}"
+        journal.started(Run.of_request(record), f"the request was opened: {why}")
+    _tell_stages(record, ran)
+
+
+def _tell_stages(record: RequestRecord, ran: Sequence[StagePlan]) -> None:
+    for plan in ran:
+        journal.stage_sent(Run.of_request(record), plan.stage, plan.due_at, plan.told)

@@ -13,7 +13,7 @@ from db.session import Transaction
 from db.writes.notices import has_notices, stalled_notices, status_notices
 from db.writes.opening import check_same_content, check_terms, insert_request, read_terms
 from db.writes.routing import Routing, routing
-from db.writes.stages import pass_unrouted, plan_stage, run_stage
+from db.writes.stages import StagePlan, pass_unrouted, plan_stage, run_stage
 from db.writes.steps import advance, announce, step_statement
 from domain.approvals import ApprovalRule
 from domain.errors import IdempotencyConflict, InvalidInput, NotFound, Refused
@@ -52,12 +52,14 @@ async def open_request(
     created_at: datetime,
     expires_at: datetime,
     run_id: str,
+    ran: list[StagePlan] | None = None,
 ) -> RequestRecord:
     """Step `open`: write the request as PENDING, and run its first stage if that has no delay.
 
-    A request that exists with the same content is returned as it stands. Raises IdempotencyConflict
-    for other content or terms, NotFound or InvalidInput for names that are unknown or not active, Refused for
-    a policy or rule that the tenant has not published, or a re-submission that is not allowed.
+    `ran` is given every stage that has run. A request that exists with the same content is returned as
+    it stands. Raises IdempotencyConflict for other content or terms, NotFound or InvalidInput for names
+    that are unknown or not active, Refused for a policy or rule that the tenant has not published, or a
+    re-submission that is not allowed.
     """
     terms = await read_terms(tx, request, policy)
     if terms.digest is None:
@@ -73,7 +75,8 @@ async def open_request(
             expires_at=expires_at,
             last_activity_at=created_at,
         )
-        opened = await _open_with_first_stage(tx, record, run_id, Routing.model_validate(terms.routing))
+        people = Routing.model_validate(terms.routing)
+        opened = await _open_with_first_stage(tx, record, run_id, people, ran)
         if opened is not None:
             return opened
     existing = await read_request(tx, request.id)
@@ -87,14 +90,16 @@ async def open_request(
 
 
 async def _open_with_first_stage(
-    tx: Transaction, record: RequestRecord, run_id: str, people: Routing
+    tx: Transaction, record: RequestRecord, run_id: str, people: Routing, ran: list[StagePlan] | None
 ) -> RequestRecord | None:
     if record.policy.stages[0].delay_seconds > 0:
         return record if await insert_request(tx, record, run_id) else None
     first = plan_stage(record, 0, record.created_at, record.created_at, people)
     if not await insert_request(tx, first.after, run_id, first):
         return None
-    return await pass_unrouted(tx, first.after, first)
+    if ran is not None:
+        ran.append(first)
+    return await pass_unrouted(tx, first.after, first, ran)
 
 
 async def change_status(

@@ -94,12 +94,18 @@ def plan_stage(
 
 
 async def run_stage(
-    tx: Transaction, *, record: RequestRecord, stage: int, due_at: datetime, at: datetime
+    tx: Transaction,
+    *,
+    record: RequestRecord,
+    stage: int,
+    due_at: datetime,
+    at: datetime,
+    ran: list[StagePlan] | None = None,
 ) -> RequestRecord:
     """Step `stage:N`: grant the stage's tier and write its messages, those to the leads included.
 
-    A stage with nobody reachable is recorded as such and the next one runs at once. Raises NotOpen
-    when the request is no longer PENDING.
+    A stage with nobody reachable is recorded as such and the next one runs at once; `ran` is given each
+    that has run. Raises NotOpen when the request is no longer PENDING.
     """
     if record.status is not MintStatus.PENDING and not await step_done(
         tx, record.request.id, f"stage:{stage}"
@@ -121,12 +127,16 @@ async def run_stage(
         statement=_STAGE,
         extra=plan.columns(),
     )
-    return await pass_unrouted(tx, after, plan)
+    if ran is not None and after.version == record.version + 1:
+        ran.append(plan)
+    return await pass_unrouted(tx, after, plan, ran)
 
 
-async def pass_unrouted(tx: Transaction, record: RequestRecord, plan: StagePlan) -> RequestRecord:
+async def pass_unrouted(
+    tx: Transaction, record: RequestRecord, plan: StagePlan, ran: list[StagePlan] | None = None
+) -> RequestRecord:
     """After a stage that reached nobody the next one runs at once."""
     following = plan.stage + 1
     if plan.told or record.next_stage != following or following == len(record.policy.stages):
         return record
-    return await run_stage(tx, record=record, stage=following, due_at=plan.at, at=plan.at)
+    return await run_stage(tx, record=record, stage=following, due_at=plan.at, at=plan.at, ran=ran)
