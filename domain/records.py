@@ -41,6 +41,9 @@ class RequestRecord(BaseModel):
     acknowledged_by: str | None = None
     """Who said "I am on it" last; nobody any more once a later stage has run."""
     acknowledged_at: AwareDatetime | None = None
+    escalation_cancelled_by: str | None = None
+    """Who stopped the stages to come; the request itself goes on, and still expires."""
+    escalation_cancelled_at: AwareDatetime | None = None
     decided_at: AwareDatetime | None = None
     ended_at: AwareDatetime | None = None
     reason: str = ""
@@ -62,6 +65,7 @@ class RequestRecord(BaseModel):
         run = EscalationRun(self.policy, self.created_at, self.sla_scale, self.next_stage)
         run.touch(self.last_activity_at)
         run.acknowledge(self.acknowledged_at)
+        run.cancel(self.escalation_cancelled_at is not None)
         return run
 
 

@@ -16,7 +16,7 @@ import rfc8785
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from domain.escalation import EscalationPolicy, EscalationRun
-from domain.mint_request import TERMINAL, MintStatus
+from domain.mint_request import TERMINAL, MintStatus, workflow_id
 
 _frozen = ConfigDict(frozen=True)
 
@@ -125,7 +125,7 @@ def is_event_run(run_id: str) -> bool:
 
 def run_workflow_id(run_id: str) -> str:
     """The id of the workflow that sees a run through."""
-    return f"escalation-{run_id}" if is_event_run(run_id) else f"mint-{run_id}"
+    return f"escalation-{run_id}" if is_event_run(run_id) else workflow_id(run_id)
 
 
 def is_over(kind: EventKind, occurrence: str, status: MintStatus) -> bool:

@@ -13,9 +13,10 @@ import rfc8785
 
 from db.writes.routing import Channel, Person, Routing
 from domain.amounts import format_amount
-from domain.escalation import EscalationPolicy
+from domain.escalation import EscalationPolicy, Stage
 from domain.mint_request import MintStatus
 from domain.records import RequestRecord
+from domain.runs import EventKind, EventRun
 
 _GROUP_KINDS = frozenset({"slack", "telegram", "console"})
 
@@ -33,6 +34,13 @@ _TOLD_TO_REQUESTER = frozenset(
 _TOLD_TO_LEADS = frozenset(
     {MintStatus.EXPIRED, MintStatus.FAILED, MintStatus.TIMEOUT_FAILED, MintStatus.ANOMALY}
 )
+
+EVENT_LETTERS = {
+    EventKind.ANOMALY: "event_anomaly",
+    EventKind.STALLED: "event_stalled",
+    EventKind.SLA_OVERDUE: "event_overdue",
+}
+"""The kind of message that tells of an event."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +97,25 @@ def has_notices(status: MintStatus) -> bool:
 def stage_notices(record: RequestRecord, stage: int, routing: Routing) -> list[Notice]:
     """The messages of a stage, channels in lexicographic order; none: nobody is reachable."""
     wanted = record.policy.stages[stage]
+    return _of_stage(_Letter(record, wanted.template, f"stage:{stage}", stage), wanted, routing)
+
+
+def event_notices(record: RequestRecord, run: EventRun, stage: int, routing: Routing) -> list[Notice]:
+    """The messages of a stage of an event's run, which must have a policy."""
+    if run.policy is None:
+        return []
+    letter = _Letter(record, EVENT_LETTERS[run.event_kind], f"stage:{stage}", stage, run.id, run.policy)
+    return _of_stage(letter, run.policy.stages[stage], routing)
+
+
+def event_word(record: RequestRecord, run: EventRun, routing: Routing) -> list[Notice]:
+    """The one message of an event that starts no run: the leads of the department hear of it."""
+    kind = EVENT_LETTERS[run.event_kind]
+    return _to_leads(_Letter(record, kind, "word", None, run.id, run.policy), routing)
+
+
+def _of_stage(letter: _Letter, wanted: Stage, routing: Routing) -> list[Notice]:
     people = routing.recipients(wanted.notify.tiers())
-    letter = _Letter(record, wanted.template, f"stage:{stage}", stage)
     named = {channel.name: channel for channel in routing.channels}
     found: list[Notice] = []
     for name in sorted(set(wanted.channels) & named.keys()):

@@ -36,7 +36,8 @@ _CHANGED = """
         granted_tiers = CAST(:granted_tiers AS integer[]), next_stage = :next_stage,
         escalation_level = :escalation_level, assignee = :assignee, last_activity_at = :last_activity_at,
         decided_at = :decided_at, ended_at = :ended_at, reason = :reason,
-        acknowledged_by = :acknowledged_by, acknowledged_at = :acknowledged_at
+        acknowledged_by = :acknowledged_by, acknowledged_at = :acknowledged_at,
+        escalation_cancelled_by = :escalation_cancelled_by, escalation_cancelled_at = :escalation_cancelled_at
     FROM {source} WHERE id = {source}.request_id
     RETURNING id
 )
@@ -47,7 +48,8 @@ _UNCHANGED = """
 SIDE_EFFECTS = """
 , dropped AS (
     UPDATE deliveries SET state = 'skipped', next_attempt_at = NULL, note = :unwanted
-    FROM changed WHERE :unwanted <> '' AND request_id = changed.id AND stage IS NOT NULL AND run_id IS NULL
+    FROM changed WHERE :unwanted <> '' AND request_id = changed.id AND stage IS NOT NULL
+        AND run_id IS NOT DISTINCT FROM CAST(:run_id AS varchar)
         AND state IN ('pending', 'deferred', 'failed', 'ambiguous')
 )
 , sent AS (
@@ -185,6 +187,7 @@ def event_params(
             details=details,
         ),
         "unwanted": _unwanted(before, after),
+        "run_id": None,
     }
 
 
@@ -192,6 +195,8 @@ def _unwanted(before: RequestRecord, after: RequestRecord) -> str:
     """Why nobody needs the messages of its stages any more; empty: they are needed as before."""
     if before.status is MintStatus.PENDING and after.status is not MintStatus.PENDING:
         return "the request has left PENDING"
+    if after.escalation_cancelled_at not in (None, before.escalation_cancelled_at):
+        return "the escalation is cancelled"
     if after.acknowledged_at not in (None, before.acknowledged_at):
         return f"{after.acknowledged_by} is on it"
     return ""
@@ -210,6 +215,8 @@ def _moving_columns(record: RequestRecord) -> dict[str, Any]:
         "reason": record.reason,
         "acknowledged_by": record.acknowledged_by,
         "acknowledged_at": record.acknowledged_at,
+        "escalation_cancelled_by": record.escalation_cancelled_by,
+        "escalation_cancelled_at": record.escalation_cancelled_at,
     }
 
 
