@@ -14,8 +14,9 @@ from domain.errors import NotFound
 from domain.runs import EventKind, EventRule, EventRun
 
 _RUN = """
-SELECT e.id, e.tenant, e.event_kind, e.request_id, e.occurrence, e.rule_id, e.action_hash, e.sla_scale, e.state,
-    e.version, e.next_stage, e.started_at, e.closes_at, e.acknowledged_by, e.acknowledged_at, e.ended_at,
+SELECT e.id, e.tenant, e.event_kind, e.request_id, e.occurrence, e.rule_id, e.action_hash, e.sla_scale,
+    e.state, e.version, e.next_stage, e.started_at, e.closes_at, e.acknowledged_by, e.acknowledged_at,
+    e.ended_at,
     e.ended_by, e.reason, CAST(p.body AS text) AS policy
 FROM escalation_runs e LEFT JOIN escalation_policies p ON p.id = e.policy_id
 """
@@ -27,7 +28,8 @@ SELECT tenant, event_kind, action, policy_id, urgent FROM event_rules
 WHERE tenant = :tenant AND event_kind = :kind
 """)
 _RULES = text("""
-SELECT tenant, event_kind, action, policy_id, urgent FROM event_rules WHERE tenant = :tenant ORDER BY event_kind
+SELECT tenant, event_kind, action, policy_id, urgent FROM event_rules
+WHERE tenant = :tenant ORDER BY event_kind
 """)
 _VIEW_PARTS = """
 SELECT * FROM (

@@ -43,7 +43,8 @@ SELECT json_build_object(
     'granted_tiers', r.granted_tiers, 'next_stage', r.next_stage, 'escalation_level', r.escalation_level,
     'assignee', r.assignee, 'last_activity_at', r.last_activity_at, 'decided_at', r.decided_at,
     'acknowledged_by', r.acknowledged_by, 'acknowledged_at', r.acknowledged_at,
-    'escalation_cancelled_by', r.escalation_cancelled_by, 'escalation_cancelled_at', r.escalation_cancelled_at,
+    'escalation_cancelled_by', r.escalation_cancelled_by,
+    'escalation_cancelled_at', r.escalation_cancelled_at,
     'ended_at', r.ended_at, 'reason', r.reason,
     'submission', CASE WHEN s.request_id IS NOT NULL THEN {submission} END,
     'result', CASE

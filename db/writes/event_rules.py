@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from sqlalchemy import text
@@ -52,7 +53,7 @@ async def remove_event_rule(
 
 
 async def _note(
-    tx: Transaction, tenant: str, kind: str, actor: str, at: datetime, details: dict[str, object]
+    tx: Transaction, tenant: str, kind: str, actor: str, at: datetime, details: Mapping[str, object]
 ) -> None:
     await audit.append(
         tx, tenant=tenant, request_id=None, step=None, kind=kind, actor=actor, at=at, details=details

@@ -49,7 +49,7 @@ SIDE_EFFECTS = """
 , dropped AS (
     UPDATE deliveries SET state = 'skipped', next_attempt_at = NULL, note = :unwanted
     FROM changed WHERE :unwanted <> '' AND request_id = changed.id AND stage IS NOT NULL
-        AND run_id IS NOT DISTINCT FROM CAST(:run_id AS varchar)
+        AND run_id IS NOT DISTINCT FROM CAST(:event_run_id AS varchar)
         AND state IN ('pending', 'deferred', 'failed', 'ambiguous')
 )
 , sent AS (
@@ -187,7 +187,7 @@ def event_params(
             details=details,
         ),
         "unwanted": _unwanted(before, after),
-        "run_id": None,
+        "event_run_id": None,
     }
 
 
