@@ -216,6 +216,11 @@ def token_sha256(envelope: dsse.Envelope) -> str:
     return hashlib.sha256(encode(envelope).encode()).hexdigest()
 
 
+def link_sha256(link: str) -> str:
+    """The same of the token at the end of an acknowledgement link of ours; empty for no link."""
+    return hashlib.sha256(link.rpartition("/")[2].encode()).hexdigest() if link else ""
+
+
 def check_addressee(claim: AckClaim, record: RequestRecord, addressee: Addressee | None) -> None:
     """Raise AckRefused unless the token belongs to this request and to a message of it."""
     request = record.request

@@ -37,7 +37,8 @@ class Outcome:
 
     `state` PENDING means: given back untried. `text` is the error, the reason of a skip, or the
     channel's note, always one line. `retry_at` is set for FAILED, AMBIGUOUS and PENDING. `counted` is
-    false when the attempt used up none of the policy's.
+    false when the attempt used up none of the policy's. `ack_sha256` is that of the acknowledgement token
+    which the message carried, empty if it carried none.
     """
 
     job: DeliveryJob
@@ -47,6 +48,7 @@ class Outcome:
     provider_id: str = ""
     retry_at: datetime | None = None
     counted: bool = True
+    ack_sha256: str = ""
 
 
 def accepted(job: DeliveryJob, answer: Accepted, at: datetime) -> Outcome:

@@ -11,7 +11,7 @@ from typing import TypeVar
 from activities.notifications import metrics
 from activities.notifications.outcome import Outcome
 from db.session import Database, Transaction
-from db.writes import deliveries, leases
+from db.writes import acks, deliveries, leases
 from domain.errors import Unavailable
 from domain.records import DeliveryState
 
@@ -96,6 +96,8 @@ async def _write_all(tx: Transaction, batch: Sequence[Outcome]) -> None:
     for outcome in by_state[DeliveryState.DEAD]:
         await deliveries.dead(tx, id=outcome.job.id, error=outcome.text)
     await _write_retries(tx, by_state[DeliveryState.FAILED] + by_state[DeliveryState.AMBIGUOUS])
+    if carried := [(one.job.id, one.job.attempt, one.ack_sha256) for one in batch if one.ack_sha256]:
+        await acks.note_tokens(tx, carried)
 
 
 async def _write_retries(tx: Transaction, outcomes: Sequence[Outcome]) -> None:

@@ -6,17 +6,24 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from activities.notifications import outcome
-from activities.notifications.channels import ChannelClient, DeliveryAmbiguous, DeliveryError, DeliveryFailed
+from activities.notifications.channels import (
+    ChannelClient,
+    DeliveryAmbiguous,
+    DeliveryError,
+    DeliveryFailed,
+    Message,
+)
 from activities.notifications.channels.base import TIME_LIMIT
 from activities.notifications.holds import Holds
 from activities.notifications.letter import Links, compose
 from activities.notifications.outcome import Outcome
+from domain.ack import link_sha256
 from domain.errors import MintkeeperError
 from domain.records import DeliveryJob
 
@@ -103,6 +110,11 @@ class Sender:
             message = compose(job, self._links, ack_link)
         except Exception as error:  # noqa: BLE001 - whatever a template raises, another attempt raises again
             return outcome.dead(job, f"cannot be rendered: {type(error).__name__}: {error}", _now())
+        said = await self._hand_over(claimed, channel, message)
+        return replace(said, ack_sha256=link_sha256(ack_link))
+
+    async def _hand_over(self, claimed: Claimed, channel: ChannelClient, message: Message) -> Outcome:
+        job = claimed.job
         try:
             return outcome.accepted(job, await channel.send(message), _now())
         except DeliveryError as error:

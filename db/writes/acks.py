@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import text
@@ -19,6 +20,12 @@ _ACKNOWLEDGE = step_statement(
     RETURNING request_id)""",
     source="acked",
 )
+_TOKENS = text("""
+UPDATE delivery_attempts a SET ack_sha256 = c.sha256
+FROM unnest(CAST(:ids AS varchar[]), CAST(:attempts AS integer[]), CAST(:hashes AS varchar[]))
+    AS c (id, attempt, sha256)
+WHERE a.delivery_id = c.id AND a.attempt = c.attempt
+""")
 _REQUEST_LOCK = text("SELECT 1 FROM mint_requests WHERE id = :id FOR UPDATE")
 
 
@@ -48,6 +55,12 @@ async def record_ack(
             "token_sha256": token_sha256,
         },
     )
+
+
+async def note_tokens(tx: Transaction, carried: Sequence[tuple[str, int, str]]) -> None:
+    """Note which attempts carried which token: (delivery, attempt, the token's SHA-256) each."""
+    ids, attempts, hashes = zip(*carried, strict=True)
+    await tx.run(_TOKENS, {"ids": list(ids), "attempts": list(attempts), "hashes": list(hashes)})
 
 
 async def record_ack_refusal(

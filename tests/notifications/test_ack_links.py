@@ -13,7 +13,7 @@ from activities.notifications.sending import FRESH_SECONDS, Claimed
 from db import reads
 from db.writes.acks import record_ack
 from db.writes.requests import report_stalled
-from domain.ack import NO_AUTHORITY, decode
+from domain.ack import NO_AUTHORITY, decode, token_sha256
 from domain.records import DeliveryState
 from sandbox.providers import running_providers
 from tests.notifications.test_outcome import NOW, a_job
@@ -172,3 +172,32 @@ async def test_an_alert_to_the_leads_is_sent_though_somebody_is_on_it(outbox):
     jobs = [job for job in await outbox.claim() if job.channel_kind == "slack"]
     assert [job.kind for job in jobs] == ["stalled"]
     assert (await outbox.sender().deliver(Claimed(jobs[0]))).state is DeliveryState.ACCEPTED
+
+
+async def attempt_hashes(outbox):
+    """The stored hash of every attempt for Slack, in order."""
+    return [attempt.ack_sha256 for attempt in await outbox.attempts()]
+
+
+async def test_every_attempt_that_carried_a_link_leaves_its_hash(outbox):
+    """Refused for now, then accepted: the hash of each, taken from what was really sent."""
+    await outbox.open()
+    await outbox.fault(kind="500", count=1)
+    async with outbox.relay(authority=AUTHORITY).running():
+        await outbox.until("failed")
+        await outbox.hasten()
+        await outbox.until("accepted", attempt=2)
+    [message] = await outbox.received()
+    [token] = set(LINK.findall(message["text"]))
+    first, second = await attempt_hashes(outbox)
+    assert second == token_sha256(decode(token))
+    # within one second the second token is the first one again
+    assert re.fullmatch("[0-9a-f]{64}", first)
+
+
+async def test_a_message_without_a_link_leaves_no_hash(outbox):
+    """There is no authority key, so nothing was signed."""
+    await outbox.open()
+    async with outbox.relay().running():
+        await outbox.until("accepted")
+    assert await attempt_hashes(outbox) == [None]
