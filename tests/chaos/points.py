@@ -33,7 +33,6 @@ PROOF = around(
 SUBMIT = around(
     "submit.commit@opening#1",  # reserves the channel account
     "submit.network_passphrase#1",
-    "submit.newest_ledger#1",
     "submit.account#1",  # channel account, destination and issuer
     "submit.account#2",
     "submit.account#3",
@@ -42,6 +41,8 @@ SUBMIT = around(
     "submit.send#1",
     "submit.commit@send#1",  # keeps the outcome of what landed at once
 )
+
+UNTOLD = around("submit.newest_ledger#1")  # asked only while the stream has told of no ledger
 
 DEARER = around(
     "submit.commit@send#1",  # notes the answer: not taken for its fee

@@ -125,6 +125,8 @@ async def test_sigkill_at_every_step_of_the_submission(desk, tmp_path):
         unpriced = {"kind": "unavailable", "path": "/fee_stats", "count": 100_000}
         await fall_at_each(desk, crew, points.DEARER, surge, unpriced)
         halt = {"kind": "stop_closing"}
+        # an earlier request's ledger would tell the worker what it is to ask
+        await fall_at_each(desk, crew, points.UNTOLD, halt)
         await fall_at_each(desk, crew, points.WAITING, halt)
         await fall_at_each(desk, crew, points.LANDED, halt, release=go_on)
         await crew.healthy()
