@@ -25,7 +25,8 @@ SELECT (SELECT digest FROM mint_requests WHERE id = :id) AS digest,
     (SELECT active FROM tenants WHERE code = :tenant) AS tenant,
     (SELECT active FROM topics WHERE tenant = :tenant AND code = :topic) AS topic,
     (SELECT active FROM users WHERE tenant = :tenant AND name = :requester) AS requester,
-    (SELECT CAST(body AS text) FROM escalation_policies WHERE id = :policy_id AND tenant = :tenant) AS policy,
+    (SELECT CASE WHEN deleted_at IS NULL THEN CAST(body AS text) ELSE '' END FROM escalation_policies
+        WHERE id = :policy_id AND tenant = :tenant) AS policy,
     (SELECT coalesce(json_agg(r), '[]') FROM (SELECT * FROM approval_rules WHERE tenant = :tenant
         ORDER BY position) AS r) AS rules,
     (SELECT status FROM mint_requests WHERE id = :resubmission_of AND tenant = :tenant) AS parent_status,
@@ -39,10 +40,12 @@ WITH opened AS (
         topic, requester, memo, resubmission_of, ledger_deadline, digest, track_number, policy_id, rule,
         sla_scale, run_id, created_at, expires_at, status, version, granted_tiers, next_stage,
         escalation_level, last_activity_at, reason)
-    VALUES (:id, :tenant, :network_passphrase, :asset_code, :asset_issuer, :amount, :destination, :topic,
-        :requester, :memo, :resubmission_of, :ledger_deadline, :digest, :track_number, :policy_id,
+    SELECT :id, :tenant, :network_passphrase, :asset_code, :asset_issuer, :amount, :destination, :topic,
+        :requester, :memo, :resubmission_of, :ledger_deadline, :digest, :track_number, id,
         CAST(:rule AS jsonb), :sla_scale, :run_id, :created_at, :expires_at, 'PENDING', 1,
-        CAST(:granted_tiers AS integer[]), :next_stage, 0, :created_at, '')
+        CAST(:granted_tiers AS integer[]), :next_stage, 0, :created_at, ''
+    -- who deletes the policy at this moment is waited for, and then there is none to open with
+    FROM escalation_policies WHERE id = :policy_id AND deleted_at IS NULL FOR KEY SHARE
     ON CONFLICT (id) DO NOTHING
     RETURNING id
 ), begun AS (
@@ -86,6 +89,10 @@ def check_terms(request: MintRequest, policy: EscalationPolicy, rule: ApprovalRu
     """Raise NotFound, InvalidInput or Refused unless request, policy and rule are the published ones."""
     _check_named(request, terms)
     check_destination(request.destination, request.asset.issuer)
+    if terms.policy == "":
+        raise Refused(
+            f"escalation policy {policy.id} is deleted: submit again, with the tenant's current one"
+        )
     if terms.policy is None or parse_policy(terms.policy) != policy:
         raise Refused(f"tenant {request.tenant} never published this escalation policy ({policy.id})")
     published = [ApprovalRule(**row) for row in terms.rules]
@@ -125,7 +132,9 @@ def _check_resubmission(parent: str, terms: Any) -> None:
 async def insert_request(
     tx: Transaction, record: RequestRecord, run_id: str, first: StagePlan | None = None
 ) -> bool:
-    """Write the first row and its audit event, with everything of its first stage; False when the id exists.
+    """Write the first row and its audit event, with everything of its first stage.
+
+    False when the id exists, or the policy has been deleted meanwhile.
 
     `record` is the request as it is after that.
     """

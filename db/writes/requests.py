@@ -81,6 +81,8 @@ async def open_request(
             return opened
     existing = await read_request(tx, request.id)
     if existing is None:
+        # its policy was deleted between the look and the write
+        check_terms(request, policy, rule, await read_terms(tx, request, policy))
         raise NotFound(f"there is no mint request {request.id}")
     check_same_content(request, existing.request.digest())
     pinned = (existing.policy, existing.rule, existing.sla_scale, existing.created_at)
