@@ -9,6 +9,8 @@ from typing import Any
 
 from temporalio import activity
 
+from activities import journal
+from activities.journal import Run
 from db import reads
 from db.session import Database
 from db.writes import acks
@@ -18,6 +20,7 @@ from domain.ack import (
     AckOutcome,
     AckReceipt,
     AckRefusal,
+    AckSubject,
     Authority,
     check_addressee,
     check_open,
@@ -50,17 +53,21 @@ class AckActivities:
         claim = self._authority.verify(envelope)
         async with self._database.transaction() as tx:
             record = await reads.lock_request(tx, step.request_id)
-            check_addressee(claim, record, await reads.addressee(tx, claim.delivery_id))
+            # an outage may have held this up since `at`: too late is too late when it is written
+            now = max(step.at, datetime.now(UTC))
+            subject, addressee = (
+                AckSubject.of_request(record, now),
+                await reads.addressee(tx, claim.delivery_id),
+            )
+            check_addressee(claim, subject, addressee)
             earlier = await reads.ack_receipt(tx, claim)
             if earlier is not None:
                 return _answer(record, earlier)
-            # an outage may have held this up since `at`: too late is too late when it is written
-            check_open(claim, record, max(step.at, datetime.now(UTC)))
+            check_open(claim, subject, now)
             hashed = token_sha256(envelope)
             record = await acks.record_ack(tx, record=record, claim=claim, token_sha256=hashed, at=step.at)
-        activity.logger.info(
-            "escalation.ack", extra={"delivery_id": claim.delivery_id, "request_id": step.request_id}
-        )
+        by = addressee.spoken_name if addressee else claim.sub
+        journal.acknowledged(Run.of_request(record), claim.stage, claim.delivery_id, by)
         return _answer(record, _receipt(claim, hashed, step.at))
 
     async def _refuse(self, step: AckStep, refusal: AckRefused) -> AckAnswer:

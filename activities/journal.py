@@ -17,11 +17,9 @@ from datetime import datetime
 import structlog
 
 from db.writes.notices import Notice
+from domain.ack import PERSONAL_KINDS
 from domain.mint_request import utc_text
 from domain.records import RequestRecord
-
-_GROUPS = frozenset({"slack", "telegram", "pagerduty", "webhook", "console"})
-"""Kinds that reach a group: its recipient is an address, so the channel's name stands for it."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,9 @@ def told(notices: Sequence[Notice]) -> str:
         return "nobody could be reached, so the next stage runs at once"
     by_channel: dict[str, list[str]] = defaultdict(list)
     for notice in notices:
-        by_channel[notice.channel].append("the group" if notice.channel_kind in _GROUPS else notice.recipient)
+        by_channel[notice.channel].append(
+            notice.recipient if notice.channel_kind in PERSONAL_KINDS else "the group"
+        )
     words = "; ".join(f"{', '.join(people)} over {channel}" for channel, people in sorted(by_channel.items()))
     held = sum(notice.deferred_until is not None for notice in notices)
     return f"told {words}" + (f"; quiet hours hold back {held} of {len(notices)}" if held else "")

@@ -11,7 +11,8 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Final
@@ -25,6 +26,7 @@ from domain import dsse
 from domain.errors import AckRefused
 from domain.mint_request import MintStatus, utc_text
 from domain.records import DeliveryJob, RequestRecord
+from domain.runs import EventRun, RunState
 
 ACK_TYPE: Final = "application/vnd.mintkeeper.ack+json"
 PURPOSE: Final = "ack"
@@ -36,6 +38,9 @@ LIFETIME: Final = timedelta(hours=24)
 
 LONGEST_TOKEN: Final = 8192
 """Characters; ours have about 1,200."""
+
+PERSONAL_KINDS: Final = frozenset({"email", "in-app"})
+"""Channels whose recipient is a user's name; the others reach a group, and its recipient is an address."""
 
 _frozen = ConfigDict(frozen=True)
 
@@ -52,6 +57,7 @@ class AckRefusal(StrEnum):
     WRONG_PURPOSE = "wrong_purpose"
     WRONG_REQUEST = "wrong_request"
     INACTIVE_RECIPIENT = "inactive_recipient"
+    REVOKED = "revoked"
     EXPIRED = "expired"
     ALREADY_ACKNOWLEDGED = "already_acknowledged"
     OVER = "over"
@@ -103,6 +109,8 @@ class AckReceipt(BaseModel):
     model_config = _frozen
 
     request_id: str
+    run_id: str | None = None
+    """Of an operational event; None: the request's own run."""
     delivery_id: str
     jti: str
     stage: int
@@ -130,10 +138,76 @@ class Addressee(BaseModel):
 
     tenant: str
     request_id: str
+    run_id: str | None = None
+    """Of an operational event; None: the request's own run."""
     recipient: str
+    channel: str = ""
+    channel_kind: str = ""
     stage: int | None
     active: bool
     """False when the recipient is a user who has left."""
+    revoked: bool = False
+    """Its links are worthless since they leaked."""
+
+    @property
+    def spoken_name(self) -> str:
+        """Who it is in a log: a person, or the channel where a group was told, whose name is an address."""
+        return self.recipient if self.channel_kind in PERSONAL_KINDS else self.channel
+
+
+@dataclass(frozen=True)
+class AckSubject:
+    """The run that can be acknowledged, as it stands at one moment."""
+
+    tenant: str
+    request_id: str
+    run_id: str | None
+    """Of an operational event; None: the request's own run."""
+    rule_id: str
+    action_hash: str
+    ends_at: datetime
+    over: str
+    """Why nothing is left to acknowledge; empty: something is."""
+    on_it: str
+    """Who keeps the stages back, and since when, in words; empty: nobody does."""
+    recorded: Mapping[str, Any]
+    """How it stands, for the answer to a token that came too late."""
+
+    @classmethod
+    def of_request(cls, record: RequestRecord, now: datetime) -> AckSubject:
+        """The run inside the request's own workflow."""
+        request, rule_id = record.request, record.policy.id
+        over = "the escalation is cancelled already" if record.escalation_cancelled_at is not None else ""
+        if record.status is not MintStatus.PENDING:
+            over = f"the request is {record.status} already"
+        return cls(
+            tenant=request.tenant,
+            request_id=request.id,
+            run_id=None,
+            rule_id=rule_id,
+            action_hash=action_hash(request.tenant, rule_id, request.id),
+            ends_at=record.expires_at,
+            over=over,
+            on_it=_on_it(record, now),
+            recorded={"request_id": request.id, "status": record.status.value} | _standing(record),
+        )
+
+    @classmethod
+    def of_run(cls, run: EventRun, now: datetime) -> AckSubject:
+        """The run of an operational event."""
+        over = "" if run.state is RunState.RUNNING else f"the escalation is {run.state} already"
+        return cls(
+            tenant=run.tenant,
+            request_id=run.request_id,
+            run_id=run.id,
+            rule_id=run.rule_id,
+            action_hash=run.action_hash,
+            ends_at=run.closes_at or run.started_at,
+            over=over,
+            on_it="" if over else _on_it(run, now),
+            recorded={"request_id": run.request_id, "run_id": run.id, "status": run.state.value}
+            | _standing(run),
+        )
 
 
 class Authority:
@@ -221,54 +295,58 @@ def link_sha256(link: str) -> str:
     return hashlib.sha256(link.rpartition("/")[2].encode()).hexdigest() if link else ""
 
 
-def check_addressee(claim: AckClaim, record: RequestRecord, addressee: Addressee | None) -> None:
-    """Raise AckRefused unless the token belongs to this request and to a message of it."""
-    request = record.request
-    if claim.tenant != request.tenant:
+def check_addressee(claim: AckClaim, subject: AckSubject, addressee: Addressee | None) -> None:
+    """Raise AckRefused unless the token belongs to this run and to a message of it."""
+    if claim.tenant != subject.tenant:
         raise AckRefused("this link is for another tenant", AckRefusal.WRONG_TENANT)
-    expected = (request.tenant, request.id, claim.sub, claim.stage)
+    said = (claim.request_id, claim.rule_id, claim.action_hash)
+    expected = (subject.tenant, subject.request_id, subject.run_id, claim.sub, claim.stage)
     if (
         addressee is None
-        or claim.request_id != request.id
-        or claim.rule_id != record.policy.id
-        or claim.action_hash != action_hash(request.tenant, record.policy.id, request.id)
-        or (addressee.tenant, addressee.request_id, addressee.recipient, addressee.stage) != expected
+        or said != (subject.request_id, subject.rule_id, subject.action_hash)
+        or _who(addressee) != expected
     ):
         raise AckRefused("this link belongs to another request or message", AckRefusal.WRONG_REQUEST)
+    if addressee.revoked:
+        raise AckRefused(
+            "this link was revoked: use the one of another message, or tell an operator", AckRefusal.REVOKED
+        )
     if not addressee.active:
         raise AckRefused(f"{claim.sub} is not active any more", AckRefusal.INACTIVE_RECIPIENT)
 
 
-def check_open(claim: AckClaim, record: RequestRecord, now: datetime) -> None:
+def check_open(claim: AckClaim, subject: AckSubject, now: datetime) -> None:
     """Raise AckRefused unless a token that was not used before may take effect at `now`."""
-    standing = recorded(record)
-    if now >= min(claim.expires_utc, record.expires_at):
-        raise AckRefused("this link has expired", AckRefusal.EXPIRED, standing)
-    if record.status is not MintStatus.PENDING:
-        raise AckRefused(
-            f"the request is {record.status} already: nothing is left to acknowledge",
-            AckRefusal.OVER,
-            standing,
-        )
-    if record.escalation().is_held(now) and record.acknowledged_at is not None:
-        raise AckRefused(
-            f"{record.acknowledged_by} is on it already, since {utc_text(record.acknowledged_at)}",
-            AckRefusal.ALREADY_ACKNOWLEDGED,
-            standing,
-        )
+    if now >= min(claim.expires_utc, subject.ends_at):
+        raise AckRefused("this link has expired", AckRefusal.EXPIRED, subject.recorded)
+    if subject.over:
+        message = f"{subject.over}: nothing is left to acknowledge"
+        raise AckRefused(message, AckRefusal.OVER, subject.recorded)
+    if subject.on_it:
+        raise AckRefused(subject.on_it, AckRefusal.ALREADY_ACKNOWLEDGED, subject.recorded)
 
 
-def recorded(record: RequestRecord) -> dict[str, Any]:
-    """How a request stands, for the answer to a token that came too late."""
+def _who(addressee: Addressee) -> tuple[str, str, str | None, str, int | None]:
+    return (
+        addressee.tenant,
+        addressee.request_id,
+        addressee.run_id,
+        addressee.recipient,
+        addressee.stage,
+    )
+
+
+def _on_it(record: RequestRecord | EventRun, now: datetime) -> str:
+    if record.acknowledged_at is None or not record.escalation().is_held(now):
+        return ""
+    return f"{record.acknowledged_by} is on it already, since {utc_text(record.acknowledged_at)}"
+
+
+def _standing(record: RequestRecord | EventRun) -> dict[str, Any]:
     on_it = None
     if record.acknowledged_at is not None:
         on_it = {"by": record.acknowledged_by, "at": utc_text(record.acknowledged_at.astimezone(UTC))}
-    return {
-        "request_id": record.request.id,
-        "status": record.status.value,
-        "reason": record.reason,
-        "acknowledged": on_it,
-    }
+    return {"reason": record.reason, "acknowledged": on_it}
 
 
 def _malformed() -> AckRefused:

@@ -1,4 +1,7 @@
-"""Acknowledging with a token: checked here as far as possible, then told to the request's workflow.
+"""Acknowledging with a token: checked here as far as possible, then told to the run's workflow.
+
+The message that carried the token decides which run that is: the request's own, inside its workflow, or
+that of an operational event.
 
 The workflow's own activity verifies the token again, since anybody with access to the namespace can
 send it one. The check here keeps strangers from writing into the audit log by sending garbage, and
@@ -16,12 +19,15 @@ from temporalio.client import Client, WorkflowUpdateFailedError, WorkflowUpdateR
 from temporalio.service import RPCError, RPCStatusCode
 
 from db import reads
-from db.session import Database
+from db.reads.escalations import event_run
+from db.session import Database, Transaction
 from domain.ack import (
     AckClaim,
     AckOutcome,
     AckReceipt,
     AckRefusal,
+    AckSubject,
+    Addressee,
     Authority,
     check_addressee,
     check_open,
@@ -31,8 +37,8 @@ from domain.ack import (
 )
 from domain.dsse import Envelope, EnvelopeRefused, unverified_payload
 from domain.errors import AckRefused, NotOpen, Unavailable
-from domain.mint_request import workflow_id
 from domain.records import RequestRecord
+from domain.runs import run_workflow_id
 from starter.ids import new_message_id
 from starter.temporal import reachable, worker_polls
 
@@ -51,8 +57,19 @@ class Examined:
     envelope: Envelope
     claim: AckClaim
     record: RequestRecord
+    subject: AckSubject
     receipt: AckReceipt | None
     """Of its first use, if it was used."""
+
+    @property
+    def run_id(self) -> str:
+        """The run's id; the request's own run has the request's."""
+        return self.subject.run_id or self.subject.request_id
+
+    @property
+    def workflow_id(self) -> str:
+        """Which workflow is told."""
+        return run_workflow_id(self.run_id)
 
 
 async def examine(database: Database, authority: Authority, token: str) -> Examined:
@@ -63,17 +80,32 @@ async def examine(database: Database, authority: Authority, token: str) -> Exami
     """
     envelope = decode(token)
     claim = authority.verify(envelope) if authority.has_keys else _unverified(envelope)
+    now = datetime.now(UTC)
     async with database.transaction() as tx:
         record = await reads.request(tx, claim.request_id)
         if record is None:
             raise AckRefused("this link belongs to no request of ours", AckRefusal.WRONG_REQUEST)
-        check_addressee(claim, record, await reads.addressee(tx, claim.delivery_id))
+        addressee = await reads.addressee(tx, claim.delivery_id)
+        subject = await _subject(tx, record, addressee, now)
+        check_addressee(claim, subject, addressee)
         receipt = await reads.ack_receipt(tx, claim)
     if receipt is not None and not authority.has_keys and receipt.token_sha256 != token_sha256(envelope):
         receipt = None
     if receipt is None:
-        check_open(claim, record, datetime.now(UTC))
-    return Examined(envelope, claim, record, receipt)
+        check_open(claim, subject, now)
+    return Examined(envelope, claim, record, subject, receipt)
+
+
+async def _subject(
+    tx: Transaction, record: RequestRecord, addressee: Addressee | None, now: datetime
+) -> AckSubject:
+    """The run that the message belongs to."""
+    if addressee is None or addressee.run_id is None:
+        return AckSubject.of_request(record, now)
+    run = await event_run(tx, addressee.run_id)
+    if run is None:
+        raise AckRefused("this link belongs to no run of ours", AckRefusal.WRONG_REQUEST)
+    return AckSubject.of_run(run, now)
 
 
 async def acknowledge(
@@ -108,7 +140,7 @@ async def _answer_of_ended(database: Database, authority: Authority, token: str)
     seen = await examine(database, authority, token)
     if seen.receipt is None:
         raise Unavailable(
-            f"the workflow of {seen.claim.request_id} is not running and will be started again: "
+            f"the workflow of {seen.run_id} is not running and will be started again: "
             "try again in half an hour"
         )
     return seen.receipt
@@ -122,7 +154,7 @@ async def _tell(client: Client, seen: Examined, limit_seconds: float) -> AckOutc
         if answer is not None:
             return answer
     try:
-        await client.get_workflow_handle(workflow_id(seen.claim.request_id)).signal("ack", seen.envelope)
+        await client.get_workflow_handle(seen.workflow_id).signal("ack", seen.envelope)
     except RPCError as error:
         raise _ended(seen, error) from error
     return None
@@ -131,9 +163,7 @@ async def _tell(client: Client, seen: Examined, limit_seconds: float) -> AckOutc
 async def _ask(client: Client, seen: Examined, limit_seconds: float) -> AckOutcome | None:
     try:
         async with asyncio.timeout(limit_seconds):
-            outcome: AckOutcome = await client.get_workflow_handle(
-                workflow_id(seen.claim.request_id)
-            ).execute_update(
+            outcome: AckOutcome = await client.get_workflow_handle(seen.workflow_id).execute_update(
                 "acknowledge",
                 seen.envelope,
                 id=new_message_id(),
@@ -145,7 +175,7 @@ async def _ask(client: Client, seen: Examined, limit_seconds: float) -> AckOutco
         return None
     except WorkflowUpdateFailedError as error:
         # the handler itself never fails: the workflow has ended under it
-        raise NotOpen(f"{seen.claim.request_id} has ended") from error
+        raise NotOpen(f"{seen.run_id} has ended") from error
     except RPCError as error:
         if error.status in _LOST:
             return None
@@ -154,7 +184,7 @@ async def _ask(client: Client, seen: Examined, limit_seconds: float) -> AckOutco
 
 def _ended(seen: Examined, error: RPCError) -> Exception:
     gone = error.status is RPCStatusCode.NOT_FOUND
-    return NotOpen(f"{seen.claim.request_id} has no running workflow") if gone else error
+    return NotOpen(f"{seen.run_id} has no running workflow") if gone else error
 
 
 def _unverified(envelope: Envelope) -> AckClaim:

@@ -9,13 +9,15 @@ from domain.ack import AckClaim, AckReceipt, Addressee
 
 # a group's name is no user's: only people can have left
 _ADDRESSEE = text("""
-SELECT d.tenant, d.request_id, d.recipient, d.stage,
-    d.channel_kind NOT IN ('email', 'in-app') OR coalesce(u.active, false) AS active
+SELECT d.tenant, d.request_id, d.run_id, d.recipient, d.channel, d.channel_kind, d.stage,
+    d.channel_kind NOT IN ('email', 'in-app') OR coalesce(u.active, false) AS active,
+    d.ack_revoked_at IS NOT NULL AS revoked
 FROM deliveries d LEFT JOIN users u ON u.tenant = d.tenant AND u.name = d.recipient
 WHERE d.id = :id
 """)
 _RECEIPT = text("""
-SELECT request_id, delivery_id, jti, stage, recipient AS acknowledged_by, at AS acknowledged_at, token_sha256
+SELECT request_id, run_id, delivery_id, jti, stage, recipient AS acknowledged_by, at AS acknowledged_at,
+    token_sha256
 FROM acks WHERE request_id = :request_id AND jti = :jti
 """)
 

@@ -16,6 +16,7 @@ from domain.ack import (
     LONGEST_TOKEN,
     NO_AUTHORITY,
     AckClaim,
+    AckSubject,
     Addressee,
     Authority,
     action_hash,
@@ -29,6 +30,7 @@ from domain.ack import (
 from domain.errors import AckRefused
 from domain.mint_request import MintStatus
 from domain.records import DeliveryJob
+from domain.runs import EventKind, EventRun, RunState
 from tests.domain.factories import POLICY, START, make_record
 
 OLD, NEW = (Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in (1, 2))
@@ -55,6 +57,26 @@ JOB = DeliveryJob(
 CLAIM = AckClaim.for_delivery(JOB, 1, START)
 TOKEN = AUTHORITY.issue(CLAIM)
 ADDRESSEE = Addressee(tenant="acme", request_id=RECORD.request.id, recipient="alice", stage=1, active=True)
+SUBJECT = AckSubject.of_request(RECORD, START)
+RUN = EventRun(
+    id="esc_" + "0" * 32,
+    tenant="acme",
+    event_kind=EventKind.STALLED,
+    request_id=RECORD.request.id,
+    occurrence="1",
+    rule_id="event:submission.stalled",
+    policy=POLICY,
+    action_hash="c" * 64,
+    state=RunState.RUNNING,
+    started_at=START,
+    closes_at=START + timedelta(hours=6),
+)
+
+
+def check_at(claim, record, now):
+    """Whether a token may take effect, given how the request or the run stands."""
+    kind = AckSubject.of_run if isinstance(record, EventRun) else AckSubject.of_request
+    check_open(claim, kind(record, now), now)
 
 
 def refusal(call, *arguments):
@@ -155,27 +177,66 @@ def test_a_message_sent_again_carries_the_same_identity():
 )
 def test_a_token_is_for_one_message_of_one_request(change, reason):
     """Signed or not, it counts for nothing else."""
-    check_addressee(CLAIM, RECORD, ADDRESSEE)
-    assert refusal(check_addressee, CLAIM.model_copy(update=change), RECORD, ADDRESSEE) == reason
+    check_addressee(CLAIM, SUBJECT, ADDRESSEE)
+    assert refusal(check_addressee, CLAIM.model_copy(update=change), SUBJECT, ADDRESSEE) == reason
 
 
 def test_unknown_messages_and_people_who_have_left_are_refused():
     """There must be such a delivery, and its recipient must still be active."""
-    assert refusal(check_addressee, CLAIM, RECORD, None) == "wrong_request"
+    assert refusal(check_addressee, CLAIM, SUBJECT, None) == "wrong_request"
     gone = ADDRESSEE.model_copy(update={"active": False})
-    assert refusal(check_addressee, CLAIM, RECORD, gone) == "inactive_recipient"
+    assert refusal(check_addressee, CLAIM, SUBJECT, gone) == "inactive_recipient"
+
+
+def test_a_revoked_link_is_refused_with_a_word_of_its_own():
+    """Whoever holds it learns that it leaked, not that it was forged."""
+    leaked = ADDRESSEE.model_copy(update={"revoked": True})
+    assert refusal(check_addressee, CLAIM, SUBJECT, leaked) == "revoked"
+
+
+def test_a_token_of_an_event_is_none_of_the_request_itself():
+    """The message decides which run it is: neither token counts for the other run."""
+    job = JOB.model_copy(update={"run_id": RUN.id, "rule_id": RUN.rule_id, "action_hash": RUN.action_hash})
+    claim, message = AckClaim.for_delivery(job, 1, START), ADDRESSEE.model_copy(update={"run_id": RUN.id})
+    run = AckSubject.of_run(RUN, START)
+    check_addressee(claim, run, message)
+    for wrong in ((claim, SUBJECT, message), (claim, run, ADDRESSEE), (CLAIM, run, message)):
+        assert refusal(check_addressee, *wrong) == "wrong_request"
+
+
+def test_a_run_of_an_event_is_judged_by_itself():
+    """Its own end, state and acknowledgement count, whatever the request has come to."""
+    hour = timedelta(hours=1)
+    check_at(CLAIM, RUN, START + hour)
+    assert refusal(check_at, CLAIM, RUN, START + 6 * hour) == "expired"
+    ended = {"state": RunState.CLOSED, "ended_at": START, "ended_by": "clock"}
+    taken = {"acknowledged_by": "bob", "acknowledged_at": START}
+    assert refusal(check_at, CLAIM, RUN.model_copy(update=ended | taken), START + hour) == "over"
+    assert refusal(check_at, CLAIM, RUN.model_copy(update=taken), START + hour) == "already_acknowledged"
+    recorded = AckSubject.of_run(RUN.model_copy(update=taken), START).recorded
+    assert (recorded["run_id"], recorded["status"], recorded["acknowledged"]["by"]) == (
+        RUN.id,
+        "running",
+        "bob",
+    )
+
+
+def test_a_cancelled_escalation_leaves_nothing_to_acknowledge():
+    """The request is still PENDING, but no stage is left to hold back."""
+    cancelled = {"escalation_cancelled_by": "adam", "escalation_cancelled_at": START}
+    assert refusal(check_at, CLAIM, RECORD.model_copy(update=cancelled), START) == "over"
 
 
 def test_too_late_says_how_the_request_stands():
     """Expired, acknowledged by somebody else, or over; each with what is recorded."""
     hour = timedelta(hours=1)
-    check_open(CLAIM, RECORD, START + hour)
-    assert refusal(check_open, CLAIM, RECORD, RECORD.expires_at) == "expired"
+    check_at(CLAIM, RECORD, START + hour)
+    assert refusal(check_at, CLAIM, RECORD, RECORD.expires_at) == "expired"
     taken = RECORD.model_copy(update={"acknowledged_by": "bob", "acknowledged_at": START})
     over = RECORD.model_copy(update={"status": MintStatus.REJECTED})
     for record, reason in ((taken, "already_acknowledged"), (over, "over")):
         with pytest.raises(AckRefused) as caught:
-            check_open(CLAIM, record, START + hour)
+            check_at(CLAIM, record, START + hour)
         assert caught.value.reason == reason
         assert caught.value.recorded["status"] == record.status
     assert caught.value.recorded["acknowledged"] is None
@@ -186,8 +247,8 @@ def test_an_ack_that_has_lapsed_leaves_room_for_another():
     policy = POLICY.model_copy(update={"ack_timeout_seconds": 3600})
     taken = RECORD.model_copy(update={"policy": policy, "acknowledged_by": "bob", "acknowledged_at": START})
     before, after = START + timedelta(minutes=59), START + timedelta(minutes=60)
-    assert refusal(check_open, CLAIM, taken, before) == "already_acknowledged"
-    check_open(CLAIM, taken, after)
+    assert refusal(check_at, CLAIM, taken, before) == "already_acknowledged"
+    check_at(CLAIM, taken, after)
 
 
 JSON = st.recursive(

@@ -29,7 +29,7 @@ async def show(request: Request, state: Wired, token: str) -> HTMLResponse:
         return refusal_page(request, error)
     if seen.receipt is not None:
         return receipt_page(request, seen.receipt)
-    expires = utc_text(seen.record.expires_at)
+    expires = utc_text(seen.subject.ends_at)
     return _page(request, 200, mint=seen.record.request, claim=seen.claim, expires=expires)
 
 
