@@ -96,6 +96,10 @@ class EscalationPolicy(BaseModel):
             where = ".".join(str(part) for part in first["loc"]) or "policy"
             raise InvalidInput(f"policy: {where}: {first['msg']}", where) from error
 
+    def urgent_from(self, ends_at: datetime, scale: int = 1) -> datetime:
+        """From when on no message waits for the end of quiet hours: the run ends at `ends_at`."""
+        return ends_at - timedelta(seconds=self.urgent_before_expiry_seconds) / scale
+
     def content_hash(self) -> str:
         """SHA-256 (hex) of the canonical JSON (RFC 8785)."""
         return hashlib.sha256(rfc8785.dumps(self.model_dump(mode="json", by_alias=True))).hexdigest()

@@ -84,7 +84,7 @@ async def record_approval(
             "status": after.status,
             "envelope": envelope,
         },
-        notices=[] if satisfied else partial_notices(after, await routing(tx, record.request)),
+        notices=[] if satisfied else partial_notices(after, await routing(tx, record.request), at),
         statement=_APPROVE,
         extra={
             "tier": approval.tier,
@@ -160,7 +160,7 @@ async def record_verdict(
             "envelope": envelope,
             **proved,
         },
-        notices=status_notices(after, await routing(tx, record.request)) if has_notices(to) else [],
+        notices=status_notices(after, await routing(tx, record.request), at) if has_notices(to) else [],
         statement=statement,
         extra=extra,
     )

@@ -13,12 +13,11 @@ import rfc8785
 
 from db.writes.routing import Channel, Person, Routing
 from domain.amounts import format_amount
-from domain.escalation import EscalationPolicy, Stage
+from domain.channels import GROUP_KINDS
+from domain.escalation import Stage
 from domain.mint_request import MintStatus
 from domain.records import RequestRecord
 from domain.runs import EventKind, EventRun
-
-_GROUP_KINDS = frozenset({"slack", "telegram", "console"})
 
 _TOLD_TO_REQUESTER = frozenset(
     {
@@ -64,8 +63,9 @@ class Notice:
 
     def row(self) -> dict[str, Any]:
         """The notice under the names that the outbox statement reads."""
-        until = self.deferred_until.isoformat() if self.deferred_until else None
-        return {**vars(self), "deferred_until": until}
+        until = self.deferred_until
+        note = f"quiet hours until {until:%Y-%m-%d %H:%M} UTC" if until else ""
+        return {**vars(self), "deferred_until": until.isoformat() if until else None, "note": note}
 
 
 def facts_of(record: RequestRecord) -> dict[str, Any]:
@@ -94,24 +94,30 @@ def has_notices(status: MintStatus) -> bool:
     return status in _TOLD_TO_REQUESTER
 
 
-def stage_notices(record: RequestRecord, stage: int, routing: Routing) -> list[Notice]:
-    """The messages of a stage, channels in lexicographic order; none: nobody is reachable."""
+def stage_notices(record: RequestRecord, stage: int, routing: Routing, at: datetime) -> list[Notice]:
+    """The messages of a stage at `at`, channels in lexicographic order; none: nobody is reachable."""
     wanted = record.policy.stages[stage]
-    return _of_stage(_Letter(record, wanted.template, f"stage:{stage}", stage), wanted, routing)
+    letter = _Letter(record, routing, at, wanted.template, f"stage:{stage}", stage)
+    return _of_stage(letter, wanted, routing)
 
 
-def event_notices(record: RequestRecord, run: EventRun, stage: int, routing: Routing) -> list[Notice]:
-    """The messages of a stage of an event's run, which must have a policy."""
+def event_notices(
+    record: RequestRecord, run: EventRun, stage: int, routing: Routing, at: datetime, *, urgent: bool
+) -> list[Notice]:
+    """The messages of a stage of an event's run, which must have a policy; urgent ones wait for nothing."""
     if run.policy is None:
         return []
-    letter = _Letter(record, EVENT_LETTERS[run.event_kind], f"stage:{stage}", stage, run.id, run.policy)
+    kind = EVENT_LETTERS[run.event_kind]
+    letter = _Letter(record, routing, at, kind, f"stage:{stage}", stage, run, urgent=urgent)
     return _of_stage(letter, run.policy.stages[stage], routing)
 
 
-def event_word(record: RequestRecord, run: EventRun, routing: Routing) -> list[Notice]:
+def event_word(
+    record: RequestRecord, run: EventRun, routing: Routing, at: datetime, *, urgent: bool
+) -> list[Notice]:
     """The one message of an event that starts no run: the leads of the department hear of it."""
     kind = EVENT_LETTERS[run.event_kind]
-    return _to_leads(_Letter(record, kind, "word", None, run.id, run.policy), routing)
+    return _to_leads(_Letter(record, routing, at, kind, "word", run=run, urgent=urgent), routing)
 
 
 def _of_stage(letter: _Letter, wanted: Stage, routing: Routing) -> list[Notice]:
@@ -120,7 +126,7 @@ def _of_stage(letter: _Letter, wanted: Stage, routing: Routing) -> list[Notice]:
     found: list[Notice] = []
     for name in sorted(set(wanted.channels) & named.keys()):
         channel = named[name]
-        if channel.kind in _GROUP_KINDS:
+        if channel.kind in GROUP_KINDS:
             found.append(letter.to_group(channel, channel.target))
         elif channel.kind == "email":
             found += letter.by_email(channel, people)
@@ -130,22 +136,23 @@ def _of_stage(letter: _Letter, wanted: Stage, routing: Routing) -> list[Notice]:
 
 
 def stalled_notices(
-    record: RequestRecord, occasion: str, routing: Routing, stage: int | None = None
+    record: RequestRecord, occasion: str, routing: Routing, at: datetime, stage: int | None = None
 ) -> list[Notice]:
     """Tells the leads of the topic's department, once an occasion, that the request does not move."""
-    return _to_leads(_Letter(record, "stalled", occasion, stage), routing)
+    return _to_leads(_Letter(record, routing, at, "stalled", occasion, stage), routing)
 
 
-def status_notices(record: RequestRecord, routing: Routing) -> list[Notice]:
-    """Tells requester and leads about the status that `record` has just entered."""
-    letter = _Letter(record, record.status.lower(), f"status:{record.status}", None)
+def status_notices(record: RequestRecord, routing: Routing, at: datetime) -> list[Notice]:
+    """Tells requester and leads about the status that `record` has just entered, at `at`."""
+    urgent = record.status is MintStatus.ANOMALY
+    letter = _Letter(record, routing, at, record.status.lower(), f"status:{record.status}", urgent=urgent)
     found = _to_requester(letter, routing, by_email=True) if record.status in _TOLD_TO_REQUESTER else []
     return found + (_to_leads(letter, routing) if record.status in _TOLD_TO_LEADS else [])
 
 
-def partial_notices(record: RequestRecord, routing: Routing) -> list[Notice]:
+def partial_notices(record: RequestRecord, routing: Routing, at: datetime) -> list[Notice]:
     """Tells the requester that an approval came and more are needed."""
-    letter = _Letter(record, "partially_approved", f"approvals:{len(record.approvals)}", None)
+    letter = _Letter(record, routing, at, "partially_approved", f"approvals:{len(record.approvals)}")
     return _to_requester(letter, routing, by_email=False)
 
 
@@ -165,25 +172,47 @@ def _to_leads(letter: _Letter, routing: Routing) -> list[Notice]:
 
 @dataclass(frozen=True)
 class _Letter:
-    """One thing to say about a request; `occasion` tells it from every other of the same run."""
+    """One thing to say about a request at `at`; `occasion` tells it from every other of the same run.
+
+    `run` is that of an operational event. What is `urgent` passes over quiet hours.
+    """
 
     record: RequestRecord
+    routing: Routing
+    at: datetime
     kind: str
     occasion: str
-    stage: int | None
-    run_id: str | None = None
-    run_policy: EscalationPolicy | None = None
+    stage: int | None = None
+    run: EventRun | None = None
+    urgent: bool = False
 
     @functools.cached_property
     def policy_hash(self) -> str:
-        return (self.run_policy or self.record.policy).content_hash()
+        run_policy = self.run.policy if self.run else None
+        return (run_policy or self.record.policy).content_hash()
+
+    @functools.cached_property
+    def urgent_from(self) -> datetime | None:
+        """From when on it can't wait, so that nothing ends with nobody told; None: it always can."""
+        record, run = self.record, self.run
+        if run is not None and run.policy is not None and run.closes_at is not None:
+            return run.policy.urgent_from(run.closes_at, run.sla_scale)
+        if record.status is not MintStatus.PENDING:
+            return None
+        return record.policy.urgent_from(record.expires_at, record.sla_scale)
+
+    def deferred_until(self, person: Person | None) -> datetime | None:
+        """The end of the quiet hours that it waits for; a group (None) follows the tenant's."""
+        return None if self.urgent else self.routing.deferred_until(self.at, self.urgent_from, person)
 
     def to_group(self, channel: Channel, target: str) -> Notice:
         return self._notice(channel, target, recipient=target or channel.name, time_zone="UTC")
 
     def by_email(self, channel: Channel, people: Iterable[Person]) -> list[Notice]:
         return [
-            self._notice(channel, person.email, recipient=person.name, time_zone=person.time_zone)
+            self._notice(
+                channel, person.email, recipient=person.name, time_zone=person.time_zone, person=person
+            )
             for person in people
             if person.email
         ]
@@ -205,13 +234,15 @@ class _Letter:
         recipient: str,
         time_zone: str,
         inbox: Mapping[str, str] | None = None,
+        person: Person | None = None,
     ) -> Notice:
+        run_id = self.run.id if self.run else None
         # no stage of a run is ever repeated, so there is no count of cycles in it
         unique = [
             self.record.request.tenant,
             self.record.request.id,
             self.policy_hash,
-            self.run_id,
+            run_id,
             self.occasion,
             channel.name,
             recipient,
@@ -228,5 +259,7 @@ class _Letter:
             time_zone=time_zone,
             inbox_kind=inbox["inbox_kind"] if inbox else None,
             inbox=inbox["inbox"] if inbox else None,
-            run_id=self.run_id,
+            run_id=run_id,
+            # what is read in the app wakes nobody
+            deferred_until=None if inbox else self.deferred_until(person),
         )

@@ -121,7 +121,7 @@ async def change_status(
     Raises TransitionRefused when it is no longer as `record` says, or the table of transitions lacks it.
     """
     after = with_status(record, to, at, reason)
-    notices = status_notices(after, await routing(tx, record.request)) if has_notices(to) else []
+    notices = status_notices(after, await routing(tx, record.request), at) if has_notices(to) else []
     return await advance(
         tx,
         before=record,
@@ -216,7 +216,7 @@ async def report_stalled(
         actor="audit",
         at=at,
         details={"message": message, "status": record.status},
-        notices=stalled_notices(record, step, people),
+        notices=stalled_notices(record, step, people, at),
     )
 
 

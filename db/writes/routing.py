@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import Iterable
+from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import text
 
 from db.session import Transaction
+from domain.errors import InvalidInput
 from domain.mint_request import MintRequest
+from domain.quiet_hours import NO_QUIET_HOURS, QuietHours, deferred_until
+
+log = logging.getLogger("mintkeeper.notices")
 
 ROUTING_SQL = """
 SELECT json_build_object(
     'department_slack_channel', d.slack_channel,
+    'quiet_hours', (SELECT quiet_hours FROM tenants WHERE code = t.tenant),
     'channels', (SELECT coalesce(json_agg(json_build_object(
             'name', c.name, 'kind', c.kind, 'settings', c.settings) ORDER BY c.name COLLATE "C"), '[]')
         FROM notification_channels c WHERE c.tenant = t.tenant),
-    'requester', (SELECT json_build_object('name', u.name, 'email', u.email, 'time_zone', u.time_zone)
+    'requester', (SELECT json_build_object('name', u.name, 'email', u.email, 'time_zone', u.time_zone,
+            'quiet_hours', u.quiet_hours)
         FROM users u WHERE u.tenant = t.tenant AND u.name = :requester),
     'leads', (SELECT coalesce(json_agg(json_build_object(
-            'name', u.name, 'email', u.email, 'time_zone', u.time_zone) ORDER BY u.name COLLATE "C"), '[]')
+            'name', u.name, 'email', u.email, 'time_zone', u.time_zone, 'quiet_hours', u.quiet_hours
+            ) ORDER BY u.name COLLATE "C"), '[]')
         FROM department_leads l JOIN users u ON u.tenant = l.tenant AND u.name = l.user_name
         WHERE l.tenant = t.tenant AND l.department = t.department AND u.active),
     'approvers', (SELECT coalesce(json_agg(json_build_object(
-            'name', u.name, 'email', u.email, 'time_zone', u.time_zone, 'tier', u.tier,
+            'name', u.name, 'email', u.email, 'time_zone', u.time_zone, 'quiet_hours', u.quiet_hours,
+            'tier', u.tier,
             'on_topic', u.primary_topic IS NOT DISTINCT FROM t.code OR EXISTS (SELECT 1 FROM user_topics x
                 WHERE x.tenant = u.tenant AND x.user_name = u.name AND x.topic = t.code)
             ) ORDER BY u.name COLLATE "C"), '[]')
@@ -46,6 +58,7 @@ class Person(BaseModel):
     name: str
     email: str | None
     time_zone: str
+    quiet_hours: tuple[dict[str, Any], ...] = ()
     tier: int | None = None
     on_topic: bool = False
 
@@ -71,6 +84,7 @@ class Routing(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     department_slack_channel: str | None
+    quiet_hours: tuple[dict[str, Any], ...] = ()
     channels: tuple[Channel, ...]
     requester: Person
     leads: tuple[Person, ...]
@@ -80,6 +94,13 @@ class Routing(BaseModel):
         """The tenant's first channel of a kind."""
         return next((channel for channel in self.channels if channel.kind == kind), None)
 
+    def deferred_until(
+        self, at: datetime, urgent_from: datetime | None, person: Person | None = None
+    ) -> datetime | None:
+        """Until when quiet hours hold back what is due at `at` for a person, or for a group (None)."""
+        own = _readable(json.dumps(person.quiet_hours)) if person else NO_QUIET_HOURS
+        return deferred_until(at, _readable(json.dumps(self.quiet_hours)), own, urgent_from)
+
     def recipients(self, tiers: Iterable[int]) -> list[Person]:
         """For each tier its approvers on the request's topic or, where there is none, all of that tier."""
         told: list[Person] = []
@@ -87,6 +108,16 @@ class Routing(BaseModel):
             of_tier = [person for person in self.approvers if person.tier == tier]
             told += [person for person in of_tier if person.on_topic] or of_tier
         return told
+
+
+@lru_cache(maxsize=1000)
+def _readable(raw: str) -> QuietHours:
+    try:
+        return QuietHours.parse(json.loads(raw))
+    except InvalidInput as error:
+        # nobody may miss a message because this machine lacks a time zone
+        log.warning("quiet hours are not kept: %s", error.message)
+        return NO_QUIET_HOURS
 
 
 async def routing(tx: Transaction, request: MintRequest, tiers: Iterable[int] = ()) -> Routing:

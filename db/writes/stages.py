@@ -80,7 +80,9 @@ def plan_stage(
             "acknowledged_at": None,
         }
     )
-    told = stage_notices(after, stage, people)
+    # a stage that is late is sent now, not when it was due
+    sent_at = max(due_at, at)
+    told = stage_notices(after, stage, people, sent_at)
     return StagePlan(
         after=after,
         stage=stage,
@@ -89,7 +91,9 @@ def plan_stage(
         at=at,
         granted_tier=granted_tier,
         told=tuple(told),
-        stalled=tuple(stalled_notices(after, f"stalled:{stage}", people, stage) if stage > 0 else ()),
+        stalled=tuple(
+            stalled_notices(after, f"stalled:{stage}", people, sent_at, stage) if stage > 0 else ()
+        ),
     )
 
 

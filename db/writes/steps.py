@@ -62,11 +62,11 @@ SIDE_EFFECTS = """
             ELSE 'deferred' END,
         0, :max_attempts, :backoff_seconds, :due_at,
         CASE WHEN n.inbox IS NULL THEN greatest(CAST(:at AS timestamptz), :due_at, n.deferred_until) END,
-        CASE WHEN n.inbox IS NOT NULL THEN CAST(:at AS timestamptz) END, '', '', '', n.run_id,
+        CASE WHEN n.inbox IS NOT NULL THEN CAST(:at AS timestamptz) END, '', n.note, '', n.run_id,
         n.deferred_until
     FROM changed, jsonb_to_recordset(CAST(:notices AS jsonb)) AS n (id varchar, kind varchar,
         stage integer, channel varchar, channel_kind varchar, target varchar, recipient varchar,
-        time_zone varchar, inbox varchar, run_id varchar, deferred_until timestamptz)
+        time_zone varchar, inbox varchar, run_id varchar, deferred_until timestamptz, note varchar)
     ON CONFLICT (id) DO NOTHING
     RETURNING state
 )

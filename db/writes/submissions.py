@@ -232,7 +232,7 @@ async def conclude(
         actor="ledger",
         at=at,
         details={"outcome": result.outcome, "reason": result.reason, "proof": proof_details(result.proof)},
-        notices=status_notices(after, await routing(tx, record.request)),
+        notices=status_notices(after, await routing(tx, record.request), at),
         statement=CONCLUDING,
         extra=concluding_params(result),
     )
@@ -281,6 +281,6 @@ async def fail_before_signing(
         actor="system",
         at=at,
         details={"outcome": Outcome.FAILED, "reason": reason, "proof": proof_details(result.proof)},
-        notices=status_notices(after, await routing(tx, record.request)),
+        notices=status_notices(after, await routing(tx, record.request), at),
         statement=_GIVE_BACK,
     )
