@@ -9,6 +9,7 @@ import typer
 
 from commands.context import Cli, command
 from commands.options import Text, option
+from commands.revoking import revoke
 from domain.errors import InvalidInput, NotFound
 
 
@@ -17,6 +18,7 @@ def register(app: typer.Typer) -> None:
     deliveries = typer.Typer(no_args_is_help=True, help="Messages to people over their channels.")
     command(deliveries, "list")(list_deliveries)
     command(deliveries, "retry")(retry)
+    command(deliveries, "revoke")(revoke)
     app.add_typer(deliveries, name="deliveries")
     notifications = typer.Typer(no_args_is_help=True, help="In-app messages.")
     command(notifications, "list")(list_notifications)

@@ -14,11 +14,12 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from db.writes import acks
 from domain.ack import decode, encode
 from domain.approvals import Verdict
 from domain.mint_request import MintStatus
 from settings import Settings
-from tests.support.acks import FORGER, KEY, token_for
+from tests.support.acks import FORGER, KEY, claim_for, token_for
 from tests.support.postgres import Seeded
 from web.server import serve
 
@@ -137,6 +138,19 @@ async def test_what_is_not_good_is_refused(desk, pending, web, changes, status, 
         assert (answer.status_code, "<form" in answer.text) == (status, False)
         assert answer.headers["content-type"].startswith("text/html")
     assert await desk.audit(pending) == before
+
+
+async def test_a_revoked_link_is_forbidden_even_after_its_use(desk, pending, web):
+    """403 and a page that says so; the acknowledgement that was made with it stays."""
+    token = await token_of(desk, pending)
+    assert (await web.post(f"/acks/{token}")).status_code == 200
+    delivery = (await claim_for(desk.seeded.database, pending.id)).delivery_id
+    async with desk.seeded.database.transaction() as tx:
+        await acks.revoke(tx, delivery=delivery, actor="adam", at=datetime.now(UTC))
+    problem(await web.post(f"/acks/{token}"), 403, "revoked")
+    page = await web.get(f"/acks/{token}")
+    assert (page.status_code, "was revoked" in page.text, "<form" in page.text) == (403, True, False)
+    assert (await desk.record(pending)).acknowledged_by == "#mint"
 
 
 async def test_looking_changes_nothing(desk, pending, web):
