@@ -51,9 +51,10 @@ async def show(cli: Cli, name: Name, tenant: Tenant = None) -> None:
 async def set_channel(
     cli: Cli,
     name: Name,
-    kind: Annotated[str, option("--kind", "in-app, slack, email, telegram or console.")],
+    kind: Annotated[str, option("--kind", "in-app, slack, email, telegram, pagerduty, webhook or console.")],
     settings: Annotated[
-        list[str] | None, option("--setting", "NAME=VALUE, such as channel=#mint; several times.")
+        list[str] | None,
+        option("--setting", "NAME=VALUE, such as channel=#mint or per_minute=60; several times."),
     ] = None,
     tenant: Tenant = None,
     actor: Actor = None,

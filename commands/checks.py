@@ -178,6 +178,7 @@ def _channels(cli: Cli, settings: Settings) -> Iterator[Finding]:
             "MINTKEEPER_SENDGRID_API_KEY and _EMAIL_FROM",
         ),
         "telegram": (settings.telegram_bot_token, "MINTKEEPER_TELEGRAM_BOT_TOKEN"),
+        "pagerduty": (settings.pagerduty_routing_key, "MINTKEEPER_PAGERDUTY_ROUTING_KEY"),
     }
     for name, (value, variable) in configured.items():
         if value:

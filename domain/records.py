@@ -147,6 +147,8 @@ class DeliveryJob(BaseModel):
     due_at: AwareDatetime
     facts: Mapping[str, Any] = Field(default_factory=dict)
     """What the template needs, as it was when the row was written."""
+    settings: Mapping[str, Any] = Field(default_factory=dict)
+    """Of the channel, as they are now; empty when it has been removed."""
     deferred_until: AwareDatetime | None = None
     """Set when quiet hours have held it back."""
     unwanted: str = ""

@@ -74,6 +74,10 @@ class NotificationFacts:
             "ack_link": self.ack_link,
         }
 
+    def plain(self) -> dict[str, str]:
+        """The facts that are there, without any link: for channels that pass them on as data."""
+        return {name: word for name, word in self.words().items() if word and not name.endswith("link")}
+
     def commands(self) -> dict[str, str]:
         """The command lines a message can offer, ready to paste."""
         name = self.recipient_name if PLAIN_NAME.fullmatch(self.recipient_name) else "YOUR_NAME"

@@ -72,6 +72,13 @@ def compose(job: DeliveryJob, links: Links, ack_link: str = "") -> Message:
         text=said.text,
         html=said.html,
         blocks=said.blocks,
+        channel=job.channel,
+        request_id=job.request_id,
+        link=facts.link,
+        ack_link=ack_link,
+        dedup_key=job.action_hash or job.request_id,
+        facts=facts.plain(),
+        settings=job.settings,
     )
 
 

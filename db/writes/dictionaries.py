@@ -14,15 +14,13 @@ from db.models import metadata
 from db.session import Transaction
 from db.writes import audit
 from domain.approvals import ActorRole, ApprovalRule
+from domain.channels import check_settings
 from domain.dsse import key_id
 from domain.errors import InvalidInput, NotFound, Refused
 from domain.ledger_options import LedgerOptions
 
 _CONTACTS = frozenset({"email", "telegram_chat", "settings"})
 """Never copied into the audit chain, which can't forget."""
-
-CHANNEL_KINDS = ("in-app", "slack", "email", "telegram", "console")
-"""Ways to reach people."""
 
 _IS_ADMIN = text("""
 SELECT 1 FROM users WHERE tenant = :tenant AND name = :name AND active AND 'admin' = ANY (roles)
@@ -161,13 +159,8 @@ async def set_channel(
     actor: str,
     at: datetime,
 ) -> None:
-    """Create or change a channel. Raises InvalidInput for an unknown kind, or a group without an address."""
-    if kind not in CHANNEL_KINDS:
-        raise InvalidInput(f"unknown channel kind {kind!r}: one of {', '.join(CHANNEL_KINDS)}", "kind")
-    needed = {"slack": "channel", "telegram": "chat_id"}.get(kind)
-    if needed and not settings.get(needed):
-        raise InvalidInput(f"a {kind} channel needs the setting {needed!r}", "settings")
-    values = {"kind": kind, "settings": dict(settings)}
+    """Create or change a channel. Raises InvalidInput for an unknown kind, or settings that can't work."""
+    values = {"kind": kind, "settings": check_settings(kind, settings)}
     await _put(tx, "notification_channels", {"tenant": tenant, "name": name}, values, tenant, actor, at)
 
 

@@ -1,4 +1,4 @@
-"""The provider console: stands in for Slack, SendGrid, Telegram and PagerDuty on this machine.
+"""The provider console: stands in for Slack, SendGrid, Telegram, PagerDuty and a webhook's receiver.
 
 The real channel clients talk to it over HTTP. It records what they send, shows it to people on
 a page and to programs as JSON, and fails on demand in the ways the real providers fail.

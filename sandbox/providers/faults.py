@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 
-PROVIDERS = ("slack", "sendgrid", "telegram", "pagerduty")
+PROVIDERS = ("slack", "sendgrid", "telegram", "pagerduty", "webhook")
 KINDS = ("429", "500", "drop", "slow")
 LONGEST_DELAY = 600.0
 

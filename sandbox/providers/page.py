@@ -18,7 +18,13 @@ HEADERS = {
 
 STYLE = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
 
-NAMES = {"slack": "Slack", "sendgrid": "SendGrid", "telegram": "Telegram", "pagerduty": "PagerDuty"}
+NAMES = {
+    "slack": "Slack",
+    "sendgrid": "SendGrid",
+    "telegram": "Telegram",
+    "pagerduty": "PagerDuty",
+    "webhook": "Webhook",
+}
 
 
 def page(total: int, newest: Sequence[Received]) -> str:
@@ -32,7 +38,8 @@ def page(total: int, newest: Sequence[Received]) -> str:
         '<title>Provider console</title><link rel="icon" href="data:,">'
         '<link rel="stylesheet" href="/style.css"></head><body>'
         "<h1>Provider console</h1>"
-        f'<p class="soft">Stands in for Slack, SendGrid, Telegram and PagerDuty on this machine. {shown}.</p>'
+        '<p class="soft">Stands in for Slack, SendGrid, Telegram, PagerDuty and a webhook on this machine. '
+        f"{shown}.</p>"
         f"<main>{articles}</main></body></html>"
     )
 

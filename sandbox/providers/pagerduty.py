@@ -53,6 +53,8 @@ class PagerDuty:
             to=str(body["routing_key"]),
             subject=f"{body['event_action']}: {summary or dedup_key}",
             text=summary if details is None else f"{summary}\n{json.dumps(details, indent=2)}",
+            delivery_id=str(mapping(details).get("delivery_id", "")),
+            updates=dedup_key if body["event_action"] != "trigger" else "",
         )
         answer = {"status": "success", "message": "Event processed", "dedup_key": dedup_key}
         return Answer(202, answer, message=message)

@@ -19,6 +19,7 @@ from sandbox.providers.sendgrid import SendGrid
 from sandbox.providers.slack import Slack
 from sandbox.providers.telegram import Telegram
 from sandbox.providers.vendor import Answer, Call, JsonObject, Vendor
+from sandbox.providers.webhook import Webhook
 
 HOST = "127.0.0.1"
 SHOWN_ON_PAGE = 200
@@ -27,12 +28,12 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Providers:
-    """The four providers, what they received, and the faults that wait for their callers."""
+    """The providers, what they received, and the faults that wait for their callers."""
 
     def __init__(self) -> None:
         self._messages = Messages()
         self._faults = Faults()
-        self._vendors: tuple[Vendor, ...] = (Slack(), SendGrid(), Telegram(), PagerDuty())
+        self._vendors: tuple[Vendor, ...] = (Slack(), SendGrid(), Telegram(), PagerDuty(), Webhook())
 
     def app(self) -> web.Application:
         """The application with all routes."""
@@ -133,7 +134,9 @@ async def _read_call(request: web.Request) -> Call:
     scheme, _, credential = request.headers.get("Authorization", "").partition(" ")
     token = credential if scheme.lower() == "bearer" else ""
     body = await _read_body(request)
-    return Call(request.match_info["path"], token or str(body.get("token", "")), body)
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    token = token or str(body.get("token", ""))
+    return Call(request.match_info["path"], token, body, headers, await request.read())
 
 
 async def _read_body(request: web.Request) -> JsonObject:

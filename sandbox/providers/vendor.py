@@ -16,11 +16,16 @@ JsonObject = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request: its path below the provider's prefix, its credential, its decoded body."""
+    """One request: its path below the provider's prefix, its credential, its decoded body.
+
+    `headers` have names in lower case; `raw` is the body as it came, which is what signatures are over.
+    """
 
     path: str
     token: str
     body: JsonObject
+    headers: Mapping[str, str] = field(default_factory=dict)
+    raw: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,8 @@ def local_settings(data: DataDir, addresses: Addresses, sla_scale: int) -> Setti
             "email_from": "mintkeeper@localhost.localdomain",
             "telegram_bot_token": "local-telegram-token",
             "telegram_base_url": f"{addresses.providers_url}/telegram",
+            "pagerduty_routing_key": "local-pagerduty-key",
+            "pagerduty_base_url": f"{addresses.providers_url}/pagerduty",
             "public_url": addresses.web_url,
             "temporal_ui_url": addresses.temporal_ui_url,
             "sla_scale": sla_scale,

@@ -1,4 +1,4 @@
-"""The channels that reach people outside: Slack, email, Telegram, and the console.
+"""The channels that reach people outside: Slack, email, Telegram, PagerDuty, webhooks, and the console.
 
 A channel that is not configured is replaced by a line in the log, and says so in what it answers.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from activities.notifications.channels import email, slack, telegram
+from activities.notifications.channels import email, pagerduty, slack, telegram
 from activities.notifications.channels.base import (
     TIME_LIMIT,
     Accepted,
@@ -18,11 +18,15 @@ from activities.notifications.channels.base import (
     DeliveryFailed,
     DeliveryRefused,
     Message,
+    Revisable,
+    Standing,
 )
 from activities.notifications.channels.console import ConsoleChannel, MockChannel
 from activities.notifications.channels.email import EmailChannel
+from activities.notifications.channels.pagerduty import PagerDutyChannel
 from activities.notifications.channels.slack import SlackChannel
 from activities.notifications.channels.telegram import TelegramChannel
+from activities.notifications.channels.webhook import WebhookChannel
 from settings import Settings
 
 __all__ = [
@@ -35,6 +39,8 @@ __all__ = [
     "DeliveryFailed",
     "DeliveryRefused",
     "Message",
+    "Revisable",
+    "Standing",
     "build_channels",
 ]
 
@@ -51,6 +57,8 @@ class ChannelSettings:
     telegram_bot_token: str | None = None
     telegram_chat_id: str | None = None
     telegram_base_url: str | None = None
+    pagerduty_routing_key: str | None = None
+    pagerduty_base_url: str | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> ChannelSettings:
@@ -64,6 +72,10 @@ def build_channels(settings: ChannelSettings, time_limit: float = TIME_LIMIT) ->
         _slack(settings, time_limit),
         _email(settings, time_limit),
         _telegram(settings, time_limit),
+        PagerDutyChannel(
+            settings.pagerduty_routing_key, settings.pagerduty_base_url or pagerduty.BASE_URL, time_limit
+        ),
+        WebhookChannel(time_limit),
         ConsoleChannel(),
     )
     return {client.kind: client for client in clients}

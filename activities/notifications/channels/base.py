@@ -11,8 +11,9 @@ No message of these errors holds a credential: Telegram's token, for one, is par
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol, runtime_checkable
 
 from domain.errors import MintkeeperError
 
@@ -56,12 +57,22 @@ class DeliveryRefused(DeliveryError):
     code = "delivery_refused"
 
 
+class Standing(StrEnum):
+    """How far what a message speaks of has come."""
+
+    OPEN = "open"
+    ACKNOWLEDGED = "acknowledged"
+    CLOSED = "closed"
+
+
 @dataclass(frozen=True)
 class Message:
     """One delivery, rendered.
 
     `kind` is the event kind, `target` the channel, address or chat. `subject` and `text` are plain
-    text (each client escapes them for its provider); `html` and `blocks` are escaped already.
+    text (each client escapes them for its provider); `html` and `blocks` are escaped already. `facts`
+    are single lines of plain text without any link; `settings` are those of the channel; `dedup_key`
+    is the same for all messages of a run.
     """
 
     delivery_id: str
@@ -71,6 +82,14 @@ class Message:
     text: str
     html: str | None = None
     blocks: Sequence[Block] | None = None
+    channel: str = ""
+    request_id: str = ""
+    link: str = ""
+    ack_link: str = ""
+    dedup_key: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    standing: Standing = Standing.OPEN
 
 
 @dataclass(frozen=True)
@@ -86,7 +105,7 @@ class ChannelClient(Protocol):
 
     @property
     def kind(self) -> str:
-        """`slack`, `email`, `telegram` or `console`."""
+        """`slack`, `email`, `telegram`, `pagerduty`, `webhook` or `console`."""
         ...
 
     @property
@@ -100,4 +119,13 @@ class ChannelClient(Protocol):
 
     async def close(self) -> None:
         """Give back connections; the client is not used afterwards."""
+        ...
+
+
+@runtime_checkable
+class Revisable(Protocol):
+    """A channel whose messages can be brought up to date once they are sent."""
+
+    async def revise(self, provider_id: str, message: Message) -> None:
+        """Let the message of this id say what `message` says; raises DeliveryError."""
         ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 import aiohttp
 from slack_sdk.errors import SlackApiError
@@ -49,24 +50,41 @@ class SlackChannel:
             response = await self._post(message)
         return Accepted(f"{response['channel']}:{response['ts']}")
 
+    async def revise(self, provider_id: str, message: Message) -> None:
+        """Put `message` in the place of the one that was posted as `provider_id`."""
+        channel, _, ts = provider_id.rpartition(":")
+        if self._client.session is None:
+            self._client.session = new_session(self._time_limit)
+        with network_errors("Slack"):
+            try:
+                await self._client.chat_update(channel=channel, ts=ts, **_content(message))
+            except SlackApiError as error:
+                raise _delivery_error(error.response) from None
+
     async def close(self) -> None:
         """Close the connections."""
         if self._client.session is not None:
             await self._client.session.close()
 
     async def _post(self, message: Message) -> AsyncSlackResponse:
-        payload = {"delivery_id": message.delivery_id}
         try:
             return await self._client.chat_postMessage(
                 channel=message.target,
-                text=escape_mrkdwn(message.text),
-                blocks=[dict(block) for block in message.blocks or ()] or None,
-                metadata={"event_type": "mintkeeper_delivery", "event_payload": payload},
+                **_content(message),
                 unfurl_links=False,
                 unfurl_media=False,
             )
         except SlackApiError as error:
             raise _delivery_error(error.response) from None
+
+
+def _content(message: Message) -> dict[str, Any]:
+    payload = {"delivery_id": message.delivery_id}
+    return {
+        "text": escape_mrkdwn(message.text),
+        "blocks": [dict(block) for block in message.blocks or ()] or None,
+        "metadata": {"event_type": "mintkeeper_delivery", "event_payload": payload},
+    }
 
 
 def escape_mrkdwn(text: str) -> str:
