@@ -24,9 +24,22 @@ from activities.notifications.channels.telegram import shortened
 from activities.notifications.channels.transport import retry_after_seconds, status_error
 from domain.errors import MintkeeperError
 from sandbox.providers import running_providers
+from sandbox.providers.webhook import SECRET
 
-PROVIDERS = {"slack": "slack", "email": "sendgrid", "telegram": "telegram"}
-TARGETS = {"slack": "#mint", "email": "carol@acme.test", "telegram": "-1001"}
+PROVIDERS = {
+    "slack": "slack",
+    "email": "sendgrid",
+    "telegram": "telegram",
+    "pagerduty": "pagerduty",
+    "webhook": "webhook",
+}
+TARGETS = {
+    "slack": "#mint",
+    "email": "carol@acme.test",
+    "telegram": "-1001",
+    "pagerduty": "",
+    "webhook": "",
+}
 real_channels = pytest.mark.parametrize("kind", PROVIDERS)
 
 
@@ -41,6 +54,8 @@ def settings_for(url, **changed):
         "telegram_bot_token": "12:local",
         "telegram_chat_id": "-1009",
         "telegram_base_url": f"{url}/telegram",
+        "pagerduty_routing_key": "R-local",
+        "pagerduty_base_url": f"{url}/pagerduty",
     }
     return ChannelSettings(**settings | changed)
 
@@ -55,12 +70,23 @@ def message(kind, **changed):
         "text": "rita asks\nDecide now",
         "html": "<p>rita asks</p>",
         "blocks": ({"type": "section", "text": {"type": "mrkdwn", "text": "rita asks"}},),
+        "dedup_key": "mr_1",
     }
     return Message(**content | changed)
 
 
+def hook(url, name="in", **changed):
+    """A delivery to a webhook's receiver."""
+    settings = {"url": f"{url}/webhook/{name}", "secret": "env:HOOK_SECRET"}
+    return message("webhook", settings=settings, **changed)
+
+
 class Stage:
     """The console, a session to it, and the clients under test."""
+
+    def message(self, kind, **changed):
+        """A delivery that arrives when nothing is wrong."""
+        return hook(self.url, **changed) if kind == "webhook" else message(kind, **changed)
 
     def __init__(self, url, http, channels):
         self.url, self.http, self.channels = url, http, channels
@@ -78,8 +104,14 @@ class Stage:
     async def failure(self, kind, **changed):
         """The error of one delivery."""
         with pytest.raises(DeliveryError) as caught:
-            await self.channels[kind].send(message(kind, **changed))
+            await self.channels[kind].send(self.message(kind, **changed))
         return caught.value
+
+
+@pytest.fixture(autouse=True)
+def hook_secret(monkeypatch):
+    """What the receiver of webhooks believes."""
+    monkeypatch.setenv("HOOK_SECRET", SECRET)
 
 
 @pytest.fixture
@@ -154,7 +186,7 @@ async def test_rate_limit_fails_with_the_providers_wait(stage, kind):
     assert isinstance(error, DeliveryFailed)
     assert error.retry_after == 17
     assert await stage.received() == []
-    await stage.channels[kind].send(message(kind))
+    await stage.channels[kind].send(stage.message(kind))
     assert len(await stage.received()) == 1
 
 
@@ -183,7 +215,7 @@ async def test_no_answer_within_the_time_limit_is_ambiguous(stage, kind):
     await stage.fault(kind, kind="slow", seconds=1.5)
     channel = build_channels(settings_for(stage.url), time_limit=1.0)[kind]
     with pytest.raises(DeliveryAmbiguous):
-        await channel.send(message(kind))
+        await channel.send(stage.message(kind))
     await channel.close()
     while not await stage.received():
         await asyncio.sleep(0.05)
@@ -197,29 +229,31 @@ async def test_nobody_listens_fails_and_says_that_nothing_was_sent(kind):
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
         channel = build_channels(settings_for(url))[kind]
         with pytest.raises(DeliveryFailed, match="nothing was sent"):
-            await channel.send(message(kind))
+            await channel.send(hook(url) if kind == "webhook" else message(kind))
         await channel.close()
 
 
 @real_channels
-async def test_a_bad_credential_is_refused_and_never_shown(stage, kind):
+async def test_a_bad_credential_is_refused_and_never_shown(stage, kind, monkeypatch):
     """A revoked credential is permanent, and no error text holds it."""
     secrets = {"slack": "xoxb-revoked", "email": "SG.revoked", "telegram": "12:revoked"}
+    monkeypatch.setenv("HOOK_SECRET", "whsec_" + "revoked+" * 4)
     settings = settings_for(
         stage.url,
         slack_bot_token=secrets["slack"],
         sendgrid_api_key=secrets["email"],
         telegram_bot_token=secrets["telegram"],
+        pagerduty_routing_key="R-revoked",
     )
     channel = build_channels(settings)[kind]
     with pytest.raises(DeliveryRefused) as caught:
-        await channel.send(message(kind))
+        await channel.send(stage.message(kind))
     await channel.close()
     assert "revoked" not in str(caught.value).replace("expired, or revoked", "")
     assert await stage.received() == []
 
 
-@real_channels
+@pytest.mark.parametrize("kind", ["slack", "email", "telegram"])
 async def test_an_unknown_target_is_refused(stage, kind):
     """A channel, address or chat that does not exist is permanent."""
     error = await stage.failure(kind, target={"email": "no address"}.get(kind, "unknown"))
@@ -276,7 +310,7 @@ async def test_a_proxy_of_the_environment_is_passed_by_where_no_proxy_says_so(st
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     channel = build_channels(settings_for(stage.url))[kind]
-    await channel.send(message(kind))
+    await channel.send(stage.message(kind))
     await channel.close()
     assert len(await stage.received()) == 1
 
@@ -319,16 +353,22 @@ async def test_nothing_that_is_sent_reaches_the_log(stage, caplog):
     """The libraries log whole requests at DEBUG; credentials and messages must not get there."""
     with caplog.at_level(logging.DEBUG):
         for kind in PROVIDERS:
-            await stage.channels[kind].send(message(kind, text="a secret token"))
+            await stage.channels[kind].send(stage.message(kind, text="a secret token"))
     assert "a secret token" not in caplog.text
-    assert not [secret for secret in ("xoxb-local", "SG.local", "12:local") if secret in caplog.text]
+    assert not [
+        secret
+        for secret in ("xoxb-local", "SG.local", "12:local", "R-local", SECRET)
+        if secret in caplog.text
+    ]
 
 
 async def test_many_deliveries_share_one_client(stage):
     """A burst over one client per channel arrives completely."""
     deliveries = [(kind, str(n)) for n in range(40) for kind in PROVIDERS]
-    await asyncio.gather(*(stage.channels[k].send(message(k, text=f"{k} {n}")) for k, n in deliveries))
-    assert {m["text"] for m in await stage.received()} == {f"{k} {n}" for k, n in deliveries}
+    await asyncio.gather(
+        *(stage.channels[k].send(stage.message(k, delivery_id=f"{k} {n}")) for k, n in deliveries)
+    )
+    assert {m["delivery_id"] for m in await stage.received()} == {f"{k} {n}" for k, n in deliveries}
 
 
 @pytest.mark.parametrize(
