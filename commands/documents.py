@@ -4,15 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from domain.amounts import format_amount
-from domain.escalation import Due
+from domain.escalation import Due, EscalationPolicy
 from domain.mint_request import MintStatus, utc_text
 from domain.records import RequestRecord
 from domain.tickets import ticket_name
 
+if TYPE_CHECKING:
+    from db.reads.catalogue import PublishedPolicy
+
 Document = dict[str, Any]
+
+
+def policy_document(published: PublishedPolicy, policy: EscalationPolicy) -> Document:
+    """A policy as `policy show --json` gives it: as it was published, and what became of it."""
+    return {
+        **policy.model_dump(mode="json", by_alias=True),
+        "contentHash": published.content_hash,
+        "publishedAt": _moment(published.published_at),
+        "publishedBy": published.published_by,
+        "current": published.current,
+        "deletedAt": _moment(published.deleted_at) if published.deleted_at else None,
+        "deletedBy": published.deleted_by,
+    }
 
 
 def request_document(record: RequestRecord, timeline: Sequence[Mapping[str, Any]] | None = None) -> Document:

@@ -10,6 +10,7 @@ import typer
 
 from commands.context import Cli, command
 from commands.options import Actor, KeyFile, Tenant, Text, option
+from commands.signing import sign
 from domain.errors import InvalidInput
 
 User = Annotated[str, typer.Argument(metavar="USER", help="Whose key; 'authority' for the server's own.")]
@@ -21,6 +22,7 @@ def register(app: typer.Typer) -> None:
     command(keys, "new")(new)
     command(keys, "register")(register_key)
     command(keys, "revoke")(revoke)
+    command(keys, "sign")(sign)
     app.add_typer(keys, name="keys")
 
 

@@ -6,6 +6,7 @@ MintkeeperError
 ├── Refused               a rule of the house says no
 │   ├── DecisionRefused   a decision had no effect (`reason` says which rule)
 │   ├── AckRefused        an acknowledgement had no effect (`reason` says why)
+│   ├── CommandRefused    a signed command had no effect (`reason` says why)
 │   ├── NotOpen           the request is no longer PENDING
 │   ├── TransitionRefused a state change that the table of transitions lacks
 │   ├── PrecheckFailed    the destination or the issuer is not ready on the ledger
@@ -77,6 +78,16 @@ class AckRefused(Refused):
         super().__init__(message)
         self.reason = reason
         self.recorded = recorded or {}
+
+
+class CommandRefused(Refused):
+    """A signed command that had no effect; `reason` is one of `domain.commands.CommandRefusal`."""
+
+    code = "command_refused"
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class NotOpen(Refused):

@@ -18,3 +18,8 @@ def new_decision_id() -> str:
 def new_message_id() -> str:
     """The id of a claim, release, assignment or comment."""
     return f"ms_{ULID()}"
+
+
+def new_command_id() -> str:
+    """The id of a signed command; it is good once."""
+    return f"cm_{ULID()}"

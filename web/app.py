@@ -17,6 +17,7 @@ from settings import Settings
 from starter.keys import open_authority
 from web import health
 from web.api import acks as acks_api
+from web.api import policies as policies_api
 from web.api import requests as api
 from web.errors import problem
 from web.pages import acks as acks_pages
@@ -47,6 +48,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=_hosts(settings))
     app.include_router(health.router)
     app.include_router(api.router)
+    app.include_router(policies_api.router)
     app.include_router(pages.router)
     app.include_router(acks_api.router)
     app.include_router(acks_pages.router)

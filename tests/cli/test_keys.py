@@ -1,8 +1,10 @@
 """Making, registering and revoking keys by the CLI."""
 
 import stat
+from datetime import UTC, datetime
 
-from domain.dsse import key_id
+from domain.commands import COMMAND_TYPE, TOLERANCE, Command, read_envelope
+from domain.dsse import key_id, verify
 
 
 def test_a_new_key_is_registered_and_revoked(admin, tmp_path):
@@ -49,3 +51,33 @@ def test_a_name_cannot_leave_the_directory(admin, tmp_path):
     result = admin("keys", "new", "../erik", "--json")
     assert (result.code, result.error["code"]) == (1, "invalid_input")
     assert not (tmp_path / "erik.pem").exists()
+
+
+def test_a_signed_command_is_printed_for_curl(admin, tmp_path, seeded):
+    """One line that holds what was asked for, by the actor's key; `--json` says the same."""
+    reason = tmp_path / "reason.json"
+    reason.write_text('{"reason": "a drill"}')
+    options = ["--as", "adam", "--action", "escalation.cancel", "--target", "mr_1", "--tenant", "acme"]
+    printed = admin("keys", "sign", *options, str(reason)).out
+    assert printed.count("\n") == 1
+    signer = seeded.keys["adam"].public_key().public_bytes_raw()
+    for document in (printed, admin("keys", "sign", *options, str(reason), "--json").out):
+        command = Command.parse(verify(read_envelope(document.encode()), COMMAND_TYPE, [signer]))
+        assert (command.tenant, command.actor, command.target) == ("acme", "adam", "mr_1")
+        assert (command.action, command.body) == ("escalation.cancel", {"reason": "a drill"})
+        assert abs(command.issued_at - datetime.now(UTC)) < TOLERANCE
+
+
+def test_what_can_not_be_signed_is_said(admin, tmp_path):
+    """An unknown action, a body that is no JSON object, nobody's key."""
+    broken, number = tmp_path / "broken.json", tmp_path / "number.json"
+    broken.write_text("{")
+    number.write_text("7")
+    options = ["--target", "mr_1", "--tenant", "acme", "--json"]
+    known = ["keys", "sign", "--as", "adam", "--action", "escalation.cancel", *options]
+    unknown = admin("keys", "sign", "--as", "adam", "--action", "policy.burn", *options)
+    assert unknown.error["field"] == "action"
+    for file in (broken, number, tmp_path / "none.json"):
+        assert admin(*known, str(file)).error["field"] == "file"
+    nobody = admin("keys", "sign", "--as", "nobody", "--action", "escalation.cancel", *options)
+    assert nobody.error["code"] == "not_found"

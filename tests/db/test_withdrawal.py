@@ -120,8 +120,8 @@ async def test_a_run_of_an_event_is_named(seeded):
         await tx.run(
             text("""INSERT INTO escalation_runs (id, tenant, event_kind, request_id, occurrence, rule_id,
                 policy_id, action_hash, sla_scale, state, version, next_stage, started_at, closes_at, reason)
-                VALUES (:id, 'acme', 'sla.overdue', :request, '1', 'r', :policy, repeat('0', 64), 1, 'running',
-                1, 0, :at, :at, '')"""),
+                VALUES (:id, 'acme', 'sla.overdue', :request, '1', 'r', :policy, repeat('0', 64), 1,
+                'running', 1, 0, :at, :at, '')"""),
             {"id": run_id, "request": record.request.id, "policy": policy.id, "at": START},
         )
     with pytest.raises(Refused, match=run_id):

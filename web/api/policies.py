@@ -1,0 +1,98 @@
+"""Escalation policies: to read and, with a signed command, to publish, switch and delete."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from fastapi import APIRouter
+
+from commands.documents import policy_document
+from db import reads
+from db.reads.catalogue import policies, published_policy
+from db.session import Transaction
+from db.writes.commands import accept_command
+from db.writes.publication import publish_policy, switch_policy
+from db.writes.withdrawal import delete_policy
+from domain.commands import ADMINS, Command, CommandAction, CommandRefusal
+from domain.errors import CommandRefused, NotFound
+from domain.escalation import EscalationPolicy
+from web.signed import SignedBody
+from web.state import Wired
+
+router = APIRouter(prefix="/api/policies", tags=["policies"])
+
+_REFUSALS: dict[int | str, dict[str, Any]] = {400: {}, 403: {}, 404: {}, 409: {}}
+
+
+@router.get("")
+async def list_policies(state: Wired, tenant: str | None = None, deleted: bool = False) -> dict[str, Any]:
+    """Published policies, the oldest first; `deleted`: also those that are deleted."""
+    async with state.database.transaction() as tx:
+        found = await policies(tx, tenant, deleted=deleted)
+    return {"policies": [policy.model_dump(mode="json") for policy in found]}
+
+
+@router.get("/{policy_id}", responses={404: {}})
+async def show_policy(state: Wired, policy_id: str) -> dict[str, Any]:
+    """A policy as it was published, as `mintkeeper policy show --json` gives it."""
+    async with state.database.transaction() as tx:
+        return await _document(tx, policy_id)
+
+
+@router.post("", status_code=201, responses=_REFUSALS)
+async def publish(state: Wired, signed: SignedBody) -> dict[str, Any]:
+    """Publish the policy in the body of a signed command `policy.publish`; its target is the policy's id."""
+    now = datetime.now(UTC)
+    async with state.database.transaction() as tx:
+        command = await accept_command(
+            tx, signed, action=CommandAction.PUBLISH_POLICY, target=None, roles=ADMINS, now=now
+        )
+        policy = _policy_of(command)
+        await publish_policy(tx, policy=policy, actor=command.actor, at=now)
+        return await _document(tx, policy.id)
+
+
+@router.post("/{policy_id}/switch", responses=_REFUSALS)
+async def switch(state: Wired, policy_id: str, signed: SignedBody) -> dict[str, Any]:
+    """Give new requests this policy, by a signed command `policy.switch`; open ones keep theirs."""
+    now = datetime.now(UTC)
+    async with state.database.transaction() as tx:
+        command = await accept_command(
+            tx, signed, action=CommandAction.SWITCH_POLICY, target=policy_id, roles=ADMINS, now=now
+        )
+        await switch_policy(tx, tenant=command.tenant, policy_id=policy_id, actor=command.actor, at=now)
+        return await _document(tx, policy_id)
+
+
+@router.delete("/{policy_id}", responses=_REFUSALS)
+async def delete(state: Wired, policy_id: str, signed: SignedBody) -> dict[str, Any]:
+    """Delete a policy that nothing uses, by a signed command `policy.delete`."""
+    now = datetime.now(UTC)
+    async with state.database.transaction() as tx:
+        command = await accept_command(
+            tx, signed, action=CommandAction.DELETE_POLICY, target=policy_id, roles=ADMINS, now=now
+        )
+        await delete_policy(tx, tenant=command.tenant, policy_id=policy_id, actor=command.actor, at=now)
+        return await _document(tx, policy_id)
+
+
+def _policy_of(command: Command) -> EscalationPolicy:
+    """The policy in a command's body; raises InvalidInput, CommandRefused when the command names another."""
+    policy = EscalationPolicy.parse(json.dumps(command.body))
+    if policy.id != command.target:
+        raise CommandRefused(
+            f"the command is about {command.target}, the policy in its body is {policy.id}",
+            CommandRefusal.WRONG_TARGET,
+        )
+    if policy.tenant != command.tenant:
+        raise CommandRefused(f"the policy is of tenant {policy.tenant}", CommandRefusal.WRONG_TENANT)
+    return policy
+
+
+async def _document(tx: Transaction, policy_id: str) -> dict[str, Any]:
+    published, policy = await published_policy(tx, policy_id), await reads.policy(tx, policy_id)
+    if published is None or policy is None:
+        raise NotFound(f"there is no policy {policy_id!r}")
+    return policy_document(published, policy)
