@@ -20,6 +20,7 @@ from web.api import acks as acks_api
 from web.api import policies as policies_api
 from web.api import requests as api
 from web.errors import problem
+from web.metrics import Scrapes
 from web.pages import acks as acks_pages
 from web.pages import requests as pages
 from web.security import SecurityHeaders
@@ -35,7 +36,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.mintkeeper = State(settings, database, authority)
+        app.state.mintkeeper = State(settings, database, authority, Scrapes(database))
         try:
             yield
         finally:

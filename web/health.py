@@ -7,11 +7,11 @@ from collections.abc import Awaitable
 
 import httpx
 from fastapi import APIRouter, Response
-from fastapi.responses import JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from fastapi.responses import JSONResponse, PlainTextResponse
+from prometheus_client import CONTENT_TYPE_LATEST
 from temporalio.service import RPCError
 
-from domain.errors import MintkeeperError
+from domain.errors import MintkeeperError, Unavailable
 from starter.temporal import connect
 from web.state import Wired
 
@@ -39,9 +39,12 @@ async def readyz(state: Wired) -> JSONResponse:
 
 
 @router.get("/metrics")
-async def metrics() -> Response:
-    """Prometheus text format."""
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+async def metrics(state: Wired) -> Response:
+    """Prometheus text format; 503 with a line while the database, which counts, is away."""
+    try:
+        return Response(await state.scrapes.text(), media_type=CONTENT_TYPE_LATEST)
+    except Unavailable as error:
+        return PlainTextResponse(f"{error.message}\n", status_code=503)
 
 
 async def _check(probe: Awaitable[object]) -> str:

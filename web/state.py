@@ -12,6 +12,7 @@ from db.session import Database
 from domain.ack import Authority
 from domain.mint_request import workflow_id
 from settings import Settings
+from web.metrics import Scrapes
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class State:
     settings: Settings
     database: Database
     authority: Authority
+    scrapes: Scrapes
 
     def workflow_url(self, request_id: str) -> str | None:
         """The request's workflow in the Temporal Web UI, where one is configured."""

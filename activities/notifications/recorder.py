@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-from activities.notifications import metrics
 from activities.notifications.outcome import Outcome
 from db.session import Database, Transaction
 from db.writes import acks, deliveries, leases
@@ -36,7 +35,7 @@ class Recorder:
         self._added = asyncio.Event()
 
     def add(self, outcome: Outcome) -> None:
-        """Log and count an outcome, and have it written soon."""
+        """Log an outcome, and have it written soon."""
         _tell(outcome)
         self._waiting.append(outcome)
         self._added.set()
@@ -118,7 +117,6 @@ def _ids_by(outcomes: Sequence[Outcome], key: Callable[[Outcome], Key]) -> Itera
 
 
 def _tell(outcome: Outcome) -> None:
-    metrics.count(outcome.job, outcome.state, outcome.at)
     level = logging.ERROR if outcome.state is DeliveryState.DEAD else logging.INFO
     if outcome.state in (DeliveryState.FAILED, DeliveryState.AMBIGUOUS):
         level = logging.WARNING

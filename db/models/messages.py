@@ -48,6 +48,13 @@ class DeliveryRow(Table, table=True):
         Index("deliveries_by_run", "run_id", postgresql_where=text("run_id IS NOT NULL")),
         Index("deliveries_held", "deferred_until", "recipient", postgresql_where=text("state = 'deferred'")),
         Index("deliveries_to_revise", "revise_at", postgresql_where=text("revise_at IS NOT NULL")),
+        Index(
+            "deliveries_figures",
+            "channel",
+            "channel_kind",
+            "state",
+            postgresql_include=["accepted_at", "due_at", "deferred_until"],
+        ),
     )
 
     id: str = Field(primary_key=True)

@@ -144,6 +144,9 @@ ALTER TABLE deliveries
 CREATE INDEX deliveries_by_run ON deliveries (run_id) WHERE run_id IS NOT NULL;
 CREATE INDEX deliveries_held ON deliveries (deferred_until, recipient) WHERE state = 'deferred';
 CREATE INDEX deliveries_to_revise ON deliveries (revise_at) WHERE revise_at IS NOT NULL;
+-- the figures for operators are counted from this alone; the rows themselves are ten times as large
+CREATE INDEX deliveries_figures ON deliveries (channel, channel_kind, state)
+    INCLUDE (accepted_at, due_at, deferred_until);
 ALTER TABLE delivery_attempts ADD COLUMN ack_sha256 varchar,
     ADD CONSTRAINT delivery_attempts_ack CHECK (ack_sha256 ~ '^[0-9a-f]{64}$');
 CREATE TABLE channel_buckets (
@@ -192,6 +195,7 @@ def downgrade() -> None:
     op.execute("DROP TABLE signed_commands, ack_handles, provider_receipts, channel_buckets")
     op.execute("""
         ALTER TABLE delivery_attempts DROP COLUMN ack_sha256;
+        DROP INDEX deliveries_figures;
         ALTER TABLE deliveries DROP COLUMN run_id, DROP COLUMN deferred_until, DROP COLUMN slot_at,
             DROP COLUMN fallback_of, DROP COLUMN delivered_at, DROP COLUMN revise_at, DROP COLUMN revised_at,
             DROP COLUMN revise_attempt, DROP COLUMN ack_revoked_at, DROP CONSTRAINT deliveries_channel_kind,
