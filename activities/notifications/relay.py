@@ -21,6 +21,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
+from activities.notifications.buckets import admit
 from activities.notifications.channels import ChannelClient
 from activities.notifications.channels.base import TIME_LIMIT
 from activities.notifications.letter import Links
@@ -117,16 +118,17 @@ class Relay:
             return LONGEST_NAP
         now = datetime.now(UTC)
         async with self._database.transaction() as tx:
-            jobs = await deliveries.claim_due(tx, limit=room, lease_seconds=LEASE_SECONDS, now=now)
+            claimed = await deliveries.claim_due(tx, limit=room, lease_seconds=LEASE_SECONDS, now=now)
+            jobs = await admit(tx, claimed, now)
             again = [job.id for job in jobs if job.attempt > 1]
             doubtful = await leases.doubtful(tx, again) if again else frozenset()
-            due = None if len(jobs) == room else await deliveries.next_due(tx)
+            due = None if len(claimed) == room else await deliveries.next_due(tx)
         for job in jobs:
-            claimed = Claimed(job, job.id in doubtful)
-            task = asyncio.create_task(self._deliver(claimed), name=f"delivery {job.id}")
+            taken = Claimed(job, job.id in doubtful)
+            task = asyncio.create_task(self._deliver(taken), name=f"delivery {job.id}")
             self._in_flight.add(task)
             task.add_done_callback(self._landed)
-        if len(jobs) == room:
+        if len(claimed) == room:
             return 0.0
         return LONGEST_NAP if due is None else min(max((due - now).total_seconds(), 0.0), LONGEST_NAP)
 
