@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from sandbox.providers.webhook import SECRET
 from settings import Settings
 from starter.local.layout import DataDir
 from starter.local.ports import HOST
@@ -76,7 +77,9 @@ def part_environment(settings: Settings, addresses: Addresses) -> dict[str, str]
         # a profile in the user's home may ask for TLS and keys of another server
         "TEMPORAL_CONFIG_FILE": os.devnull,
     }
-    return {**inherited, **ours, **temporal, "PYTHONUNBUFFERED": "1"}
+    # for trying a webhook: its receiver at the provider console believes nothing else
+    hook = {"LOCAL_WEBHOOK_SECRET": SECRET}
+    return {**inherited, **ours, **temporal, **hook, "PYTHONUNBUFFERED": "1"}
 
 
 def _overruled(name: str) -> bool:
