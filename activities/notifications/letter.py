@@ -56,13 +56,7 @@ class Links:
 
 def compose(job: DeliveryJob, links: Links, ack_link: str = "") -> Message:
     """The message of a delivery; raises InvalidInput when its facts or its kind can't be rendered."""
-    facts = replace(
-        _parse({**job.facts, "public_url": links.public_url}),
-        recipient_name=job.recipient,
-        time_zone=job.time_zone,
-        temporal_url=links.workflow(job.request_id),
-        ack_link=ack_link,
-    )
+    facts = facts_for(job, links, ack_link)
     said = render(job.kind, facts)
     return Message(
         delivery_id=job.id,
@@ -79,6 +73,17 @@ def compose(job: DeliveryJob, links: Links, ack_link: str = "") -> Message:
         dedup_key=job.action_hash or job.request_id,
         facts=facts.plain(),
         settings=job.settings,
+    )
+
+
+def facts_for(job: DeliveryJob, links: Links, ack_link: str) -> NotificationFacts:
+    """What a delivery may say to its recipient; raises InvalidInput when something is missing."""
+    return replace(
+        _parse({**job.facts, "public_url": links.public_url}),
+        recipient_name=job.recipient,
+        time_zone=job.time_zone,
+        temporal_url=links.workflow(job.request_id),
+        ack_link=ack_link,
     )
 
 

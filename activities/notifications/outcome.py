@@ -10,7 +10,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from activities.notifications.channels import (
@@ -69,6 +70,15 @@ def given_back(job: DeliveryJob, at: datetime, until: datetime | None = None) ->
 def dead(job: DeliveryJob, error: str, at: datetime) -> Outcome:
     """Given up; `mintkeeper deliveries retry` revives it."""
     return Outcome(job, DeliveryState.DEAD, at, one_line(error, LONGEST_REASON))
+
+
+def for_all(said: Outcome, jobs: Sequence[DeliveryJob]) -> list[Outcome]:
+    """The outcome of one message as that of each delivery that it was sent for."""
+    text = said.text
+    if said.state is DeliveryState.ACCEPTED and len(jobs) > 1:
+        about = len({job.request_id for job in jobs})
+        text = "; ".join(filter(None, [f"one message for {about} request{'s' * (about > 1)}", text]))
+    return [replace(said, job=job, text=text) for job in jobs]
 
 
 def after_error(job: DeliveryJob, error: DeliveryError, at: datetime, *, doubtful: bool) -> Outcome:

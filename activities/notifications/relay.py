@@ -17,10 +17,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
+from activities.notifications.asking import Asker
 from activities.notifications.buckets import admit
 from activities.notifications.channels import ChannelClient
 from activities.notifications.channels.base import TIME_LIMIT
@@ -28,11 +31,11 @@ from activities.notifications.letter import Links
 from activities.notifications.recorder import Recorder
 from activities.notifications.sending import LEASE_SECONDS, Claimed, Sender
 from activities.notifications.wakeup import Wakeup
-from db.reads.wanted import unwanted
 from db.session import Database
 from db.writes import deliveries, leases
 from domain.ack import NO_AUTHORITY, Authority
 from domain.errors import Unavailable
+from domain.records import DeliveryJob
 
 log = logging.getLogger("mintkeeper.relay")
 
@@ -78,7 +81,7 @@ class Relay:
     ) -> None:
         self._database = database
         links = Links(public_url, temporal_url, namespace, authority)
-        self._sender = Sender(channels, links, self._unwanted)
+        self._sender = Sender(channels, links, Asker(database))
         self._recorder = Recorder(database)
         self._wakeup = Wakeup(database.url)
         self._in_flight: set[asyncio.Task[None]] = set()
@@ -116,33 +119,33 @@ class Relay:
         room = min(BATCH, MOST_IN_FLIGHT - len(self._in_flight))
         if room <= 0:
             return LONGEST_NAP
-        now = datetime.now(UTC)
+        now, since = datetime.now(UTC), time.monotonic()
         async with self._database.transaction() as tx:
             claimed = await deliveries.claim_due(tx, limit=room, lease_seconds=LEASE_SECONDS, now=now)
-            jobs = await admit(tx, claimed, now)
-            again = [job.id for job in jobs if job.attempt > 1]
+            together = _together(claimed)
+            admitted = await admit(tx, together, now)
+            again = [job.id for jobs in admitted for job in jobs if job.attempt > 1]
             doubtful = await leases.doubtful(tx, again) if again else frozenset()
-            due = None if len(claimed) == room else await deliveries.next_due(tx)
-        for job in jobs:
-            taken = Claimed(job, job.id in doubtful)
-            task = asyncio.create_task(self._deliver(taken), name=f"delivery {job.id}")
+            due = None if len(together) == room else await deliveries.next_due(tx)
+        for first, *others in admitted:
+            in_doubt = any(job.id in doubtful for job in (first, *others))
+            taken = Claimed(first, in_doubt, since, tuple(others))
+            task = asyncio.create_task(self._deliver(taken), name=f"delivery {first.id}")
             self._in_flight.add(task)
             task.add_done_callback(self._landed)
-        if len(claimed) == room:
+        if len(together) == room:
             return 0.0
         return LONGEST_NAP if due is None else min(max((due - now).total_seconds(), 0.0), LONGEST_NAP)
 
     async def _deliver(self, claimed: Claimed) -> None:
-        self._recorder.add(await self._sender.deliver(claimed))
+        # all of them at once, so that they are written in one transaction
+        for said in await self._sender.deliver(claimed):
+            self._recorder.add(said)
 
     def _landed(self, task: asyncio.Task[None]) -> None:
         if len(self._in_flight) >= MOST_IN_FLIGHT:
             self._wakeup.set()
         self._in_flight.discard(task)
-
-    async def _unwanted(self, delivery_id: str) -> str:
-        async with self._database.transaction() as tx:
-            return await unwanted(tx, delivery_id)
 
     async def _drain(self, claiming: asyncio.Task[None], recording: asyncio.Task[None]) -> None:
         self._stopping = True
@@ -161,3 +164,11 @@ class Relay:
                 await self._recorder.flush()
         except (Unavailable, TimeoutError):
             log.warning("the last results of deliveries could not be written; their leases will end")
+
+
+def _together(jobs: Sequence[DeliveryJob]) -> list[list[DeliveryJob]]:
+    """The deliveries in their order, those that share one message beside each other."""
+    found: dict[tuple[object, ...], list[DeliveryJob]] = defaultdict(list)
+    for job in jobs:
+        found[job.merges_with].append(job)
+    return list(found.values())

@@ -6,7 +6,7 @@ User-supplied strings are escaped once, for the format they go into.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
@@ -77,21 +77,27 @@ class Parts:
 
 def render(kind: str, facts: NotificationFacts) -> Rendered:
     """The message for an event kind of KINDS; raises InvalidInput for any other."""
-    if kind not in KINDS:
-        raise InvalidInput(f"unknown notification kind {kind!r}; known are {', '.join(KINDS)}", "kind")
+    check_kind(kind)
     words = facts.words() | facts.commands()
     for_slack = {name: escape_mrkdwn(word) for name, word in words.items()}
-    plain = _parts(kind, words)
+    plain = parts(kind, words)
     return Rendered(
         subject=plain.subject[:LONGEST_SUBJECT],
         text=_lay_out("layout.txt.j2", plain, words),
-        html=_lay_out("layout.html.j2", _parts(kind, words, autoescape=True), words, autoescape=True),
-        blocks=_blocks(_parts(kind, for_slack), for_slack),
+        html=_lay_out("layout.html.j2", parts(kind, words, autoescape=True), words, autoescape=True),
+        blocks=_blocks(parts(kind, for_slack), for_slack),
     )
 
 
+def check_kind(kind: str) -> None:
+    """Raise InvalidInput for a kind that has no template."""
+    if kind not in KINDS:
+        raise InvalidInput(f"unknown notification kind {kind!r}; known are {', '.join(KINDS)}", "kind")
+
+
 @cache
-def _environment(autoescape: bool) -> SandboxedEnvironment:
+def environment(autoescape: bool) -> SandboxedEnvironment:
+    """The templates, for HTML or for plain text."""
     return SandboxedEnvironment(
         loader=PackageLoader("activities.notifications"),
         autoescape=autoescape,
@@ -103,29 +109,30 @@ def _environment(autoescape: bool) -> SandboxedEnvironment:
     )
 
 
-def _parts(kind: str, words: dict[str, str], *, autoescape: bool = False) -> Parts:
-    module = _environment(autoescape).get_template(f"{kind}.j2").make_module(words)
+def parts(kind: str, words: Mapping[str, str], *, autoescape: bool = False) -> Parts:
+    """What the template of a kind says; `words` are escaped already, unless it is to escape them for HTML."""
+    module = environment(autoescape).get_template(f"{kind}.j2").make_module(dict(words))
     said = vars(module)
     return Parts(said["subject"], said["headline"], said["action"], said["commands"])
 
 
-def _lay_out(layout: str, parts: Parts, words: dict[str, str], *, autoescape: bool = False) -> str:
+def _lay_out(layout: str, said: Parts, words: dict[str, str], *, autoescape: bool = False) -> str:
     rows = _rows(words)
-    return _environment(autoescape).get_template(layout).render(words, parts=parts, rows=rows)
+    return environment(autoescape).get_template(layout).render(words, parts=said, rows=rows)
 
 
 def _rows(words: dict[str, str]) -> list[tuple[str, str]]:
     return [(label, words[name]) for label, name in ROWS.items() if words[name]]
 
 
-def _blocks(parts: Parts, words: dict[str, str]) -> tuple[Block, ...]:
+def _blocks(said: Parts, words: dict[str, str]) -> tuple[Block, ...]:
     """Slack's Block Kit; limits: 10 fields a section, 3,000 characters a text, 2,000 a field."""
-    commands = "".join(f"\n`{command}`" for command in parts.commands)
-    blocks: list[Block] = [_section(f"*{parts.headline}*"), _section(parts.action + commands)]
+    commands = "".join(f"\n`{command}`" for command in said.commands)
+    blocks: list[Block] = [section(f"*{said.headline}*"), section(said.action + commands)]
     if words["ack_link"]:
-        blocks.append(_section(f"<{words['ack_link']}|I am on it>: no further stage, still to be decided"))
+        blocks.append(section(f"<{words['ack_link']}|I am on it>: no further stage, still to be decided"))
     if words["reason"]:
-        blocks.append(_section(f"*Reason*\n{words['reason']}"))
+        blocks.append(section(f"*Reason*\n{words['reason']}"))
     blocks.append(
         {"type": "section", "fields": [_mrkdwn(f"*{label}*\n{word}") for label, word in _rows(words)]}
     )
@@ -135,7 +142,8 @@ def _blocks(parts: Parts, words: dict[str, str]) -> tuple[Block, ...]:
     return (*blocks, {"type": "context", "elements": [_mrkdwn(f"{links} · {words['track_number']}")]})
 
 
-def _section(text: str) -> Block:
+def section(text: str) -> Block:
+    """A block of Slack's with one text; links in it are marked, users' text is escaped."""
     return {"type": "section", "text": _mrkdwn(text)}
 
 

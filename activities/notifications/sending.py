@@ -1,11 +1,11 @@
-"""One claimed delivery, from its turn in the lane to what came of it."""
+"""Claimed deliveries, from their turn in the lane to what came of them."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -20,8 +20,9 @@ from activities.notifications.channels import (
     Message,
 )
 from activities.notifications.channels.base import TIME_LIMIT
+from activities.notifications.digest import compose_together
 from activities.notifications.holds import Holds
-from activities.notifications.letter import Links, compose
+from activities.notifications.letter import Links
 from activities.notifications.outcome import Outcome
 from domain.ack import link_sha256
 from domain.errors import MintkeeperError
@@ -35,25 +36,40 @@ LEASE_SECONDS = 60
 LATEST_START = LEASE_SECONDS - 1.5 * TIME_LIMIT
 """Seconds after the claim from which no call may begin: it could outlast the lease."""
 
-FRESH_SECONDS = 1.0
-"""For so long it is believed that a message is wanted; after that it is asked again."""
+FRESH_SECONDS = 0.25
+"""For so long it is believed that a message is wanted; after that it is asked again.
+
+Whoever acknowledges a request must not hear of it more than a second later.
+"""
+
+MOST_QUESTIONS = 3
+"""An answer that was itself too long on its way is believed no more; then the row is given back."""
 
 # SendGrid's client blocks a thread; the event loop's pool has as few as five.
 WIDTHS = {"email": 4}
 WIDTH = 20
 """Calls at a time to one kind of channel."""
 
-Look = Callable[[str], Awaitable[str]]
-"""Why nobody needs the delivery of that id any more, empty if somebody does; may raise Unavailable."""
+Look = Callable[[Sequence[str]], Awaitable[Mapping[str, str]]]
+"""By id why nobody needs a delivery any more, empty if somebody does; may raise Unavailable."""
 
 
 @dataclass(frozen=True)
 class Claimed:
-    """A delivery that is ours until its lease ends; `doubtful`: an earlier attempt lost its answer."""
+    """A delivery that is ours until its lease ends, with `others` that share its one message.
+
+    `doubtful`: an earlier attempt lost its answer. `since` is the moment before the claim.
+    """
 
     job: DeliveryJob
     doubtful: bool = False
     since: float = field(default_factory=time.monotonic)
+    others: tuple[DeliveryJob, ...] = ()
+
+    @property
+    def jobs(self) -> tuple[DeliveryJob, ...]:
+        """All deliveries that share the message."""
+        return (self.job, *self.others)
 
     @property
     def age(self) -> float:
@@ -76,54 +92,87 @@ class Sender:
         """Let calls under way finish and begin no other: what still waits is given back."""
         self._closed = True
 
-    async def deliver(self, claimed: Claimed) -> Outcome:
-        """Wait for a free lane, then send, skip or give back."""
+    async def deliver(self, claimed: Claimed) -> list[Outcome]:
+        """Wait for a free lane, then send, skip or give back; one outcome for each delivery."""
         job = claimed.job
         lane = self._lanes.get(job.channel_kind)
         if lane is None:
             error = f"no client for the channel kind {job.channel_kind!r} of channel {job.channel!r}"
-            return outcome.dead(job, error, _now())
+            return [outcome.dead(job, error, _now()) for job in claimed.jobs]
         async with self._holds.turn(job), lane:
             if self._closed or claimed.age > LATEST_START:
-                return outcome.given_back(job, _now())
+                return _given_back(claimed)
             if held_until := self._holds.until(job, _now()):
-                return outcome.given_back(job, _now(), held_until)
+                return _given_back(claimed, held_until)
             try:
                 why = await self._why_pointless(claimed)
             except (MintkeeperError, SQLAlchemyError):
-                return outcome.given_back(job, _now())
-            if why:
-                return outcome.skipped(job, why, _now())
-            return await self._send(claimed, self._channels[job.channel_kind])
+                return _given_back(claimed)
+            if why is None:
+                return _given_back(claimed)
+            pointless = [outcome.skipped(job, why[job.id], _now()) for job in claimed.jobs if why[job.id]]
+            wanted = [job for job in claimed.jobs if not why[job.id]]
+            if not wanted:
+                return pointless
+            return pointless + await self._send(wanted, claimed.doubtful, self._channels[job.channel_kind])
 
-    async def _why_pointless(self, claimed: Claimed) -> str:
-        """Why nobody needs the message any more; empty: somebody does."""
-        if claimed.age <= FRESH_SECONDS:
-            return claimed.job.unwanted
-        return await self._look(claimed.job.id)
+    async def _why_pointless(self, claimed: Claimed) -> Mapping[str, str] | None:
+        """By id why nobody needs a message any more, empty: somebody does; None: there is no fresh answer."""
+        why: Mapping[str, str] = {job.id: job.unwanted for job in claimed.jobs}
+        asked = claimed.since
+        for _ in range(MOST_QUESTIONS):
+            if time.monotonic() - asked <= FRESH_SECONDS:
+                return why
+            asked = time.monotonic()
+            why = await self._look([job.id for job in claimed.jobs])
+        return why if time.monotonic() - asked <= FRESH_SECONDS else None
 
-    async def _send(self, claimed: Claimed, channel: ChannelClient) -> Outcome:
-        job = claimed.job
+    async def _send(
+        self, jobs: Sequence[DeliveryJob], doubtful: bool, channel: ChannelClient
+    ) -> list[Outcome]:
+        """Send one message for all of `jobs`; what comes of it holds for each of them."""
         try:
             # a token must never reach a log, and some channels are one
-            ack_link = "" if channel.in_log else self._links.acknowledge(job, _now())
-            message = compose(job, self._links, ack_link)
+            ack_links = {
+                job.id: "" if channel.in_log else self._links.acknowledge(job, _now()) for job in jobs
+            }
+            message, broken = compose_together(jobs, self._links, ack_links)
         except Exception as error:  # noqa: BLE001 - whatever a template raises, another attempt raises again
-            return outcome.dead(job, f"cannot be rendered: {type(error).__name__}: {error}", _now())
-        said = await self._hand_over(claimed, channel, message)
-        return replace(said, ack_sha256=link_sha256(ack_link))
+            error_text = f"cannot be rendered: {type(error).__name__}: {error}"
+            return [outcome.dead(job, error_text, _now()) for job in jobs]
+        dead = [outcome.dead(job, broken[job.id], _now()) for job in jobs if job.id in broken]
+        told = [job for job in jobs if job.id not in broken]
+        if message is None:
+            return dead
+        # the one with most patience decides whether all of them are tried again
+        first = max(told, key=lambda job: job.max_attempts - job.attempt)
+        said = outcome.for_all(await self._hand_over(first, doubtful, channel, message), told)
+        return dead + [_with_token(each, message, ack_links[each.job.id]) for each in said]
 
-    async def _hand_over(self, claimed: Claimed, channel: ChannelClient, message: Message) -> Outcome:
-        job = claimed.job
+    async def _hand_over(
+        self, job: DeliveryJob, doubtful: bool, channel: ChannelClient, message: Message
+    ) -> Outcome:
         try:
             return outcome.accepted(job, await channel.send(message), _now())
         except DeliveryError as error:
             if isinstance(error, DeliveryFailed) and error.retry_after is not None:
                 self._holds.hold(job, _now() + outcome.pause(error.retry_after))
-            return outcome.after_error(job, error, _now(), doubtful=claimed.doubtful)
+            return outcome.after_error(job, error, _now(), doubtful=doubtful)
         except Exception as error:  # noqa: BLE001 - nobody foresaw it, so nobody knows what was sent
             lost = DeliveryAmbiguous(f"internal error in {job.channel_kind} ({type(error).__name__})")
-            return outcome.after_error(job, lost, _now(), doubtful=claimed.doubtful)
+            return outcome.after_error(job, lost, _now(), doubtful=doubtful)
+
+
+def _given_back(claimed: Claimed, until: datetime | None = None) -> list[Outcome]:
+    return [outcome.given_back(job, _now(), until) for job in claimed.jobs]
+
+
+def _with_token(said: Outcome, message: Message, ack_link: str) -> Outcome:
+    """The outcome with the token that the message carried: a digest has no room for some."""
+    carried = ack_link and (
+        ack_link in message.text or any(ack_link in str(it) for it in message.blocks or ())
+    )
+    return replace(said, ack_sha256=link_sha256(ack_link)) if carried else said
 
 
 def _now() -> datetime:

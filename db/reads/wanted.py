@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import text
 
 from db.session import Transaction
@@ -23,13 +25,13 @@ END
 """Why nobody needs the message `d` of request `r` and run `e` any more; empty: somebody does."""
 
 _UNWANTED = text(f"""
-SELECT {UNWANTED_SQL} FROM deliveries d JOIN mint_requests r ON r.id = d.request_id
+SELECT d.id, {UNWANTED_SQL} AS why FROM deliveries d JOIN mint_requests r ON r.id = d.request_id
 LEFT JOIN escalation_runs e ON e.id = d.run_id
-WHERE d.id = :id
+WHERE d.id = ANY (CAST(:ids AS varchar[]))
 """)  # noqa: S608 - a constant of ours
 
 
-async def unwanted(tx: Transaction, delivery_id: str) -> str:
-    """Why nobody needs a message any more; empty: somebody does."""
-    found: str | None = await tx.value(_UNWANTED, {"id": delivery_id})
-    return "there is no such delivery" if found is None else found
+async def unwanted(tx: Transaction, ids: Sequence[str]) -> dict[str, str]:
+    """Why nobody needs each of the messages any more; empty: somebody does."""
+    found = {row.id: row.why for row in await tx.rows(_UNWANTED, {"ids": list(ids)})}
+    return {id: found.get(id, "there is no such delivery") for id in ids}

@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from db.reads.wanted import UNWANTED_SQL
 from db.session import Transaction
+from domain.channels import SINGLE_KINDS
 from domain.errors import Refused
 from domain.records import DeliveryJob, DeliveryState
 
@@ -19,12 +20,30 @@ WITH exhausted AS (
     WHERE id IN (SELECT id FROM deliveries WHERE lease_until <= :now AND attempt >= max_attempts
         FOR UPDATE SKIP LOCKED)
     RETURNING id, attempt
-), due AS (
+), merged AS (
+    SELECT min(d.id) AS head, count(*) AS size FROM deliveries d WHERE {due} AND {mergeable}
+    GROUP BY d.tenant, d.channel, d.target, d.recipient, d.deferred_until
+), heads AS (
     -- those who can decide come before the leads who only have to know
-    SELECT id, attempt FROM deliveries
-    WHERE next_attempt_at <= :now OR (lease_until <= :now AND attempt < max_attempts)
-    ORDER BY kind = 'stalled', coalesce(next_attempt_at, lease_until), channel COLLATE "C", id
+    SELECT d.id, d.attempt, d.tenant, d.channel, d.target, d.recipient,
+        CASE WHEN {mergeable} THEN d.deferred_until END AS merged_at
+    FROM deliveries d WHERE {due} AND (NOT ({mergeable}) OR d.id IN (SELECT head FROM merged))
+    ORDER BY d.kind = 'stalled', d.slot_at IS NULL, coalesce(d.next_attempt_at, d.lease_until),
+        d.channel COLLATE "C", d.id
     LIMIT :limit FOR UPDATE SKIP LOCKED
+), mates AS (
+    SELECT d.id, d.attempt, h.id AS head FROM heads h JOIN deliveries d ON d.tenant = h.tenant
+        AND d.channel = h.channel AND d.target = h.target AND d.recipient = h.recipient
+        AND d.deferred_until = h.merged_at AND d.id <> h.id
+    WHERE {due} AND {mergeable}
+    FOR UPDATE OF d SKIP LOCKED
+), members AS (
+    SELECT id, attempt, head, count(*) OVER (PARTITION BY head) AS found
+    FROM (SELECT id, attempt, id AS head FROM heads UNION ALL SELECT id, attempt, head FROM mates) AS m
+), due AS (
+    -- while somebody else holds one of those that belong together, none of them is taken
+    SELECT m.id, m.attempt FROM members m LEFT JOIN merged g ON g.head = m.head
+    WHERE m.found = coalesce(g.size, 1)
 ), lost AS (
     UPDATE delivery_attempts SET outcome = 'ambiguous', detail = 'no answer before the lease ended'
     FROM (SELECT id, attempt FROM due UNION ALL SELECT id, attempt FROM exhausted) AS gone
@@ -47,7 +66,9 @@ FROM claimed d JOIN mint_requests r ON r.id = d.request_id LEFT JOIN escalation_
     LEFT JOIN notification_channels c ON c.tenant = d.tenant AND c.name = d.channel
 ORDER BY d.due_at, d.channel COLLATE "C", d.recipient COLLATE "C", d.id
 """
-_CLAIM = text(_CLAIM_SQL.format(unwanted=UNWANTED_SQL))
+_DUE = "(d.next_attempt_at <= :now OR (d.lease_until <= :now AND d.attempt < d.max_attempts))"
+_MERGEABLE = "d.deferred_until IS NOT NULL AND d.channel_kind <> ALL (CAST(:single AS varchar[]))"
+_CLAIM = text(_CLAIM_SQL.format(unwanted=UNWANTED_SQL, due=_DUE, mergeable=_MERGEABLE))
 _ACCEPTED = text("""
 WITH result AS (
     SELECT * FROM unnest(CAST(:ids AS varchar[]), CAST(:provider_ids AS varchar[]), CAST(:notes AS varchar[]))
@@ -82,9 +103,11 @@ RETURNING pg_notify('mintkeeper_deliveries', '')
 async def claim_due(tx: Transaction, *, limit: int, lease_seconds: float, now: datetime) -> list[DeliveryJob]:
     """Take what is due for sending; no two claimants ever get the same attempt.
 
-    What was claimed and not answered before its lease ended is due again, while attempts are left.
+    Messages that quiet hours held back for the same recipient are taken together, and count as one
+    towards `limit`. What was claimed and not answered before its lease ended is due again, while
+    attempts are left.
     """
-    params = {"limit": limit, "lease_seconds": lease_seconds, "now": now}
+    params = {"limit": limit, "lease_seconds": lease_seconds, "now": now, "single": sorted(SINGLE_KINDS)}
     return [DeliveryJob(**row._asdict()) for row in await tx.rows(_CLAIM, params)]
 
 

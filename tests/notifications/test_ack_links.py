@@ -143,7 +143,7 @@ async def test_a_claimed_message_is_checked_again_before_it_is_sent(outbox):
     [job] = await outbox.claim()
     await acknowledge(outbox, request)
     old = Claimed(job, since=Claimed(job).since - FRESH_SECONDS)
-    said = await outbox.sender().deliver(old)
+    [said] = await outbox.sender().deliver(old)
     assert (said.state, said.text) == (DeliveryState.SKIPPED, "somebody is on it")
     assert await outbox.received() == []
 
@@ -157,7 +157,8 @@ async def test_a_dead_message_that_is_revived_stays_unsent(outbox):
     )
     [job] = await outbox.claim()
     assert job.unwanted == "somebody is on it"
-    assert (await outbox.sender().deliver(Claimed(job))).state is DeliveryState.SKIPPED
+    [said] = await outbox.sender().deliver(Claimed(job))
+    assert said.state is DeliveryState.SKIPPED
 
 
 async def test_an_alert_to_the_leads_is_sent_though_somebody_is_on_it(outbox):
@@ -171,7 +172,8 @@ async def test_an_alert_to_the_leads_is_sent_though_somebody_is_on_it(outbox):
         )
     jobs = [job for job in await outbox.claim() if job.channel_kind == "slack"]
     assert [job.kind for job in jobs] == ["stalled"]
-    assert (await outbox.sender().deliver(Claimed(jobs[0]))).state is DeliveryState.ACCEPTED
+    [said] = await outbox.sender().deliver(Claimed(jobs[0]))
+    assert said.state is DeliveryState.ACCEPTED
 
 
 async def attempt_hashes(outbox):

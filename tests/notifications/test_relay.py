@@ -196,7 +196,8 @@ async def test_a_message_that_waited_for_its_turn_asks_again(outbox):
     [job] = await outbox.claim()
     await outbox.cancel(request)
     waited = Claimed(job, since=time.monotonic() - FRESH_SECONDS - 1)
-    assert (await outbox.sender().deliver(waited)).state is DeliveryState.SKIPPED
+    [said] = await outbox.sender().deliver(waited)
+    assert said.state is DeliveryState.SKIPPED
     assert await outbox.received() == []
 
 
@@ -209,7 +210,8 @@ async def test_what_can_not_be_begun_in_time_is_given_back(outbox, late):
     if not late:
         sender.close()
     claimed = Claimed(job, since=time.monotonic() - LEASE_SECONDS * late)
-    recorder.add(await sender.deliver(claimed))
+    for said in await sender.deliver(claimed):
+        recorder.add(said)
     await recorder.flush()
     [row] = await outbox.rows()
     assert (row.state, row.attempt) == ("pending", 0)

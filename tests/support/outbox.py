@@ -7,12 +7,12 @@ from aiohttp import ClientSession
 from sqlalchemy import text
 from ulid import ULID
 
+from activities.notifications.asking import Asker
 from activities.notifications.channels import ChannelSettings, build_channels
 from activities.notifications.letter import Links
 from activities.notifications.relay import Relay
 from activities.notifications.sending import Sender
 from db import reads
-from db.reads.wanted import unwanted
 from db.writes import deliveries
 from db.writes.requests import change_status, open_request
 from domain.approvals import match_rule
@@ -57,11 +57,7 @@ class Outbox:
 
     def sender(self):
         """A relay's inner part alone, so that a delivery can be as old as a test wants."""
-        return Sender(self.channels(), Links("", "", "default"), self.unwanted)
-
-    async def unwanted(self, delivery_id):
-        async with self.database.transaction() as tx:
-            return await unwanted(tx, delivery_id)
+        return Sender(self.channels(), Links("", "", "default"), Asker(self.database))
 
     async def open(self, count=1):
         """Open requests; each has one message for Slack and some in-app notices that are there already."""
