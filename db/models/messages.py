@@ -89,6 +89,8 @@ class DeliveryRow(Table, table=True):
     delivered_at: datetime | None = Field(sa_type=Moment)
     revise_at: datetime | None = Field(sa_type=Moment)
     """From when on the message at the provider has to be brought up to date; None: it is."""
+    revise_lease: datetime | None = Field(sa_type=Moment)
+    """Until then somebody is at it."""
     revised_at: datetime | None = Field(sa_type=Moment)
     revise_attempt: int = Field(sa_column_kwargs={"server_default": text("0")})
     ack_revoked_at: datetime | None = Field(sa_type=Moment)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import TextClause, text
@@ -46,11 +46,18 @@ _UNCHANGED = """
 , changed AS (SELECT request_id AS id FROM found)
 """
 SIDE_EFFECTS = """
-, dropped AS (
-    UPDATE deliveries SET state = 'skipped', next_attempt_at = NULL, note = :unwanted
-    FROM changed WHERE :unwanted <> '' AND request_id = changed.id AND stage IS NOT NULL
+, overtaken AS (
+    -- one update for both: of a row that is claimed just now, its state after the claim counts
+    UPDATE deliveries SET state = CASE WHEN next_attempt_at IS NULL THEN state ELSE 'skipped' END,
+        note = CASE WHEN next_attempt_at IS NULL THEN note ELSE :unwanted END,
+        revise_at = CASE WHEN next_attempt_at IS NULL THEN CAST(:revise_at AS timestamptz) END,
+        next_attempt_at = NULL, revise_attempt = 0
+    FROM changed WHERE (:unwanted <> '' OR CAST(:revise_at AS timestamptz) IS NOT NULL)
+        AND request_id = changed.id AND stage IS NOT NULL
         AND run_id IS NOT DISTINCT FROM CAST(:event_run_id AS varchar)
-        AND state IN ('pending', 'deferred', 'failed', 'ambiguous')
+        AND CASE WHEN next_attempt_at IS NOT NULL THEN :unwanted <> ''
+            ELSE channel_kind = ANY (CAST(:revised_kinds AS varchar[]))
+                AND state IN ('sending', 'accepted', 'delivered') END
 )
 , sent AS (
     INSERT INTO deliveries (id, tenant, request_id, kind, stage, channel, channel_kind, target, recipient,
@@ -87,6 +94,12 @@ SELECT (SELECT count(*) FROM changed) AS changed,
         SELECT 1 FROM sent WHERE state = 'pending' LIMIT 1) AS waiting) AS woken
 """
 """What every step does once its CTE `changed` has found the request's `id`: outbox and audit event."""
+
+REVISED_KINDS = ("slack", "pagerduty")
+"""Channels whose messages can be brought up to date."""
+
+REVISION_DELAY = timedelta(seconds=3)
+"""What changes again within it is told once."""
 
 _STEP_DONE = text("SELECT 1 FROM audit_events WHERE request_id = :id AND step = :step")
 
@@ -188,6 +201,9 @@ def event_params(
         ),
         "unwanted": _unwanted(before, after),
         "event_run_id": None,
+        "revise_at": at + REVISION_DELAY if _says_other(before, after) else None,
+        # once it is resolved, nothing more can be said to PagerDuty
+        "revised_kinds": list(REVISED_KINDS if before.status is MintStatus.PENDING else REVISED_KINDS[:1]),
     }
 
 
@@ -200,6 +216,12 @@ def _unwanted(before: RequestRecord, after: RequestRecord) -> str:
     if after.acknowledged_at not in (None, before.acknowledged_at):
         return f"{after.acknowledged_by} is on it"
     return ""
+
+
+def _says_other(before: RequestRecord, after: RequestRecord) -> bool:
+    """Tell whether messages that were sent say something else about `after`."""
+    moved = after.status is not before.status and after.status is not MintStatus.SUBMITTING
+    return moved or after.acknowledged_at != before.acknowledged_at
 
 
 def _moving_columns(record: RequestRecord) -> dict[str, Any]:

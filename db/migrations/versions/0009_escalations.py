@@ -122,6 +122,7 @@ ALTER TABLE deliveries
     ADD COLUMN fallback_of varchar REFERENCES deliveries (id),
     ADD COLUMN delivered_at timestamptz,
     ADD COLUMN revise_at timestamptz,
+    ADD COLUMN revise_lease timestamptz,
     ADD COLUMN revised_at timestamptz,
     ADD COLUMN revise_attempt integer NOT NULL DEFAULT 0,
     ADD COLUMN ack_revoked_at timestamptz,
@@ -197,7 +198,7 @@ def downgrade() -> None:
         ALTER TABLE delivery_attempts DROP COLUMN ack_sha256;
         DROP INDEX deliveries_figures;
         ALTER TABLE deliveries DROP COLUMN run_id, DROP COLUMN deferred_until, DROP COLUMN slot_at,
-            DROP COLUMN fallback_of, DROP COLUMN delivered_at, DROP COLUMN revise_at, DROP COLUMN revised_at,
+            DROP COLUMN fallback_of, DROP COLUMN delivered_at, DROP COLUMN revise_at, DROP COLUMN revise_lease, DROP COLUMN revised_at,
             DROP COLUMN revise_attempt, DROP COLUMN ack_revoked_at, DROP CONSTRAINT deliveries_channel_kind,
             DROP CONSTRAINT deliveries_state, DROP CONSTRAINT deliveries_next,
             DROP CONSTRAINT deliveries_accepted,
