@@ -17,7 +17,9 @@ LATENESS_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800
 """Upper bounds in seconds of the histogram's buckets; above the last one is only infinity."""
 
 # compiling the query costs more than it saves; a scrape that takes so long is of no use to anybody
-_MODEST = text("SELECT set_config('jit', 'off', true), set_config('statement_timeout', '10s', true)")
+_MODEST = text(
+    "SELECT set_config('jit', 'off', true) AS jit, set_config('statement_timeout', '10s', true) AS patience"
+)
 _RUNS = text("""
 SELECT 'started' AS what, tenant, policy_id AS policy, 0 AS stage, count(*) AS number
 FROM mint_requests GROUP BY tenant, policy_id
@@ -48,8 +50,9 @@ GROUP BY r.tenant, coalesce(e.policy_id, r.policy_id), a.stage
 _DELIVERIES_SQL = """
 SELECT channel, channel_kind, state, count(*) AS number, count(late) AS taken,
     coalesce(sum(late), 0) AS seconds, ARRAY[{within}] AS within
-FROM (SELECT channel, channel_kind, state, CASE WHEN channel_kind <> 'in-app' THEN greatest(0, CAST(
-        extract(epoch FROM accepted_at - coalesce(deferred_until, due_at)) AS double precision)) END AS late
+FROM (SELECT channel, channel_kind, state, CASE WHEN channel_kind <> 'in-app' AND accepted_at IS NOT NULL
+        THEN greatest(0, CAST(extract(epoch FROM accepted_at - coalesce(deferred_until, due_at))
+            AS double precision)) END AS late
     FROM deliveries ORDER BY channel, channel_kind, state OFFSET 0) AS d
 GROUP BY channel, channel_kind, state
 """
