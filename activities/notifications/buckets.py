@@ -1,8 +1,8 @@
-"""Which of the claimed deliveries their channels have room for now.
+"""Which of the claimed messages their channels have room for now.
 
 A channel with a rate has a token bucket that all relays share. What is claimed while it is empty gets
 a moment of its own and is put off until then; when that comes it is claimed again and needs nothing
-more, so each row waits once, in the order in which the rows came. Messages of a policy's last stage
+more, so each message waits once, in the order in which they came. Messages of a policy's last stage
 go before those that already wait: they change places with them.
 """
 
@@ -14,59 +14,64 @@ from itertools import groupby
 
 from db.session import Transaction
 from db.writes import buckets
+from db.writes.buckets import Turn
 from domain.channels import Rate
 from domain.records import DeliveryJob
 
 GRACE = timedelta(seconds=10)
 """A moment is good for so long. Were it good for ever, all that a stopped relay missed would go at once."""
 
+Together = Sequence[DeliveryJob]
+"""Deliveries that go out as one message."""
+
 Slots = list[tuple[str, datetime]]
 
 
-async def admit(
-    tx: Transaction, messages: Sequence[Sequence[DeliveryJob]], now: datetime
-) -> list[Sequence[DeliveryJob]]:
-    """Those of the just claimed messages that may go now, in their order; the others are put off.
-
-    A message is the deliveries that share it; the first of them takes the turn for all.
-    """
-    jobs = [message[0] for message in messages]
-    limited = sorted((job for job in jobs if Rate.of(job.settings)), key=_channel)
-    put_off: set[str] = set()
+async def admit(tx: Transaction, messages: Sequence[Together], now: datetime) -> list[Together]:
+    """Those of the just claimed messages that may go now, in their order; the others are put off."""
+    limited = sorted((jobs for jobs in messages if Rate.of(jobs[0].settings)), key=_channel)
+    put_off: Slots = []
     # always in the same order of channels, so that two relays can't wait for each other
     for (tenant, channel), group in groupby(limited, key=_channel):
-        put_off |= await _admit_to(tx, tenant, channel, list(group), now)
-    for first, *others in messages:
-        if others and first.id in put_off:
-            await buckets.follow(tx, first.id, [job.id for job in others])
-    return [message for message in messages if message[0].id not in put_off]
+        put_off += await _admit_to(tx, tenant, channel, [jobs[0] for jobs in group], now)
+    if not put_off:
+        return list(messages)
+    later = dict(put_off)
+    held = [(job.id, later[jobs[0].id]) for jobs in messages if jobs[0].id in later for job in jobs]
+    await buckets.put_off(tx, held)
+    return [jobs for jobs in messages if jobs[0].id not in later]
 
 
 async def _admit_to(
     tx: Transaction, tenant: str, channel: str, jobs: Sequence[DeliveryJob], now: datetime
-) -> set[str]:
+) -> Slots:
+    """The moments of those that can't go now."""
     rate = Rate.of(jobs[0].settings)
     turns = await buckets.turns(tx, [job.id for job in jobs])
     in_need = [turn for job in jobs if not _has_room(turn := turns[job.id], now)]
     if rate is None or not in_need:
-        return set()
+        return []
     in_need.sort(key=lambda turn: not turn.last_stage)
+    slots = await _take(tx, tenant, channel, rate, in_need, now)
+    slots = await _overtake(tx, tenant, channel, slots, sum(turn.last_stage for turn in in_need), now)
+    await buckets.take(tx, [(id, slot) for id, slot in slots if slot <= now])
+    return [(id, slot) for id, slot in slots if slot > now]
+
+
+def _has_room(turn: Turn, now: datetime) -> bool:
+    return turn.slot_at is not None and not turn.used and turn.slot_at <= now <= turn.slot_at + GRACE
+
+
+async def _take(
+    tx: Transaction, tenant: str, channel: str, rate: Rate, in_need: Sequence[Turn], now: datetime
+) -> Slots:
     free_at = await buckets.lock_bucket(tx, tenant, channel, now)
     slots: Slots = []
     for turn in in_need:
         slot, free_at = rate.take(free_at, now)
         slots.append((turn.id, slot))
     await buckets.advance_bucket(tx, tenant, channel, free_at)
-    urgent = sum(turn.last_stage for turn in in_need)
-    slots = await _overtake(tx, tenant, channel, slots, urgent, now)
-    await buckets.take(tx, [(id, slot) for id, slot in slots if slot <= now])
-    later = [(id, slot) for id, slot in slots if slot > now]
-    await buckets.put_off(tx, later)
-    return {id for id, _ in later}
-
-
-def _has_room(turn: buckets.Turn, now: datetime) -> bool:
-    return turn.slot_at is not None and not turn.used and turn.slot_at <= now <= turn.slot_at + GRACE
+    return slots
 
 
 async def _overtake(
@@ -87,5 +92,5 @@ async def _overtake(
     return slots
 
 
-def _channel(job: DeliveryJob) -> tuple[str, str]:
-    return (job.tenant, job.channel)
+def _channel(jobs: Together) -> tuple[str, str]:
+    return (jobs[0].tenant, jobs[0].channel)
