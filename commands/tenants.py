@@ -1,4 +1,4 @@
-"""Tenants, and what each of them allows on the ledger beside the plain payment."""
+"""Tenants: what each allows on the ledger beside the plain payment, and when its people are left alone."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 
 from commands.context import Cli, command
 from commands.options import AsUser, Text
+from commands.quiet import NoQuiet, Quiet, quiet_text, read_quiet
 from domain.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def _switch(name: str, explained: str) -> Any:
 
 def register(app: typer.Typer) -> None:
     """Add this subject's commands."""
-    tenant = typer.Typer(no_args_is_help=True, help="Tenants, and what each allows on the ledger.")
+    tenant = typer.Typer(no_args_is_help=True, help="Tenants: ledger options, quiet hours.")
     command(tenant, "list")(list_tenants)
     command(tenant, "show")(show)
     command(tenant, "set")(set_options)
@@ -39,19 +40,19 @@ async def list_tenants(cli: Cli) -> None:
     from db import reads
 
     async with cli.transaction() as tx:
-        tenants = [tenant.model_dump() for tenant in await reads.tenants(tx)]
-    columns = ("code", "name", "active")
-    rows = [[tenant[column] for column in columns] for tenant in tenants]
+        tenants = [tenant.model_dump(mode="json") for tenant in await reads.tenants(tx)]
+    columns = ("code", "name", "active", "quiet_hours")
+    rows = [[_readable(tenant)[column] for column in columns] for tenant in tenants]
     cli.emit({"tenants": tenants}, lambda: plain_table(columns, rows, "no tenants"))
 
 
 async def show(cli: Cli, code: Code = None) -> None:
-    """Show a tenant with its ledger options."""
+    """Show a tenant with its ledger options and quiet hours."""
     from commands.render import plain_fields
 
     async with cli.transaction() as tx:
         document = await _document(tx, cli.tenant(code))
-    cli.emit(document, lambda: plain_fields(document))
+    cli.emit(document, lambda: plain_fields(_readable(document)))
 
 
 async def set_options(
@@ -74,8 +75,10 @@ async def set_options(
     one_shot_ticket: Annotated[
         bool | None, _switch("one-shot-ticket", "Let the ledger itself refuse a second mint of a request.")
     ] = None,
+    quiet: Quiet = None,
+    no_quiet: NoQuiet = False,
 ) -> None:  # fmt: skip
-    """Change what is given of a tenant's ledger options, as one of its admins."""
+    """Change what is given of a tenant's ledger options and quiet hours, as one of its admins."""
     from commands.render import plain_fields
     from db import reads
     from db.writes import dictionaries
@@ -85,17 +88,19 @@ async def set_options(
         "auth_sandwich": auth_sandwich, "claimable_balance": claimable_balance,
         "reclaim_after_days": reclaim_after_days, "one_shot_ticket": one_shot_ticket,
     }  # fmt: skip
-    if all(value is None for value in given.values()):
+    hours = read_quiet(quiet, no_quiet)
+    if hours is None and all(value is None for value in given.values()):
         raise InvalidInput("say which option to change: see 'mintkeeper tenant set --help'", "options")
-    tenant = cli.tenant(code)
+    by: dict[str, Any] = {"tenant": cli.tenant(code), "actor": actor, "at": datetime.now(UTC)}
     async with cli.transaction() as tx:
-        before = (await reads.ledger_options(tx, tenant)).model_dump()
-        after = {**before, **{name: value for name, value in given.items() if value is not None}}
-        await dictionaries.set_ledger_options(
-            tx, tenant=tenant, options=LedgerOptions(**after), actor=actor, at=datetime.now(UTC)
-        )
-        document = await _document(tx, tenant)
-    cli.emit(document, lambda: plain_fields(document))
+        if changed := {name: value for name, value in given.items() if value is not None}:
+            before = await reads.ledger_options(tx, by["tenant"])
+            options = LedgerOptions(**{**before.model_dump(), **changed})
+            await dictionaries.set_ledger_options(tx, **by, options=options)
+        if hours is not None:
+            await dictionaries.set_tenant_quiet_hours(tx, **by, hours=hours)
+        document = await _document(tx, by["tenant"])
+    cli.emit(document, lambda: plain_fields(_readable(document)))
 
 
 async def _document(tx: Transaction, code: str) -> dict[str, Any]:
@@ -104,4 +109,8 @@ async def _document(tx: Transaction, code: str) -> dict[str, Any]:
     found = next((tenant for tenant in await reads.tenants(tx) if tenant.code == code), None)
     if found is None:
         raise NotFound(f"unknown tenant {code!r}: see 'mintkeeper tenant list'")
-    return {**found.model_dump(), **(await reads.ledger_options(tx, code)).model_dump()}
+    return {**found.model_dump(mode="json"), **(await reads.ledger_options(tx, code)).model_dump()}
+
+
+def _readable(document: dict[str, Any]) -> dict[str, Any]:
+    return {**document, "quiet_hours": quiet_text(document["quiet_hours"])}

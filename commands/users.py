@@ -10,6 +10,7 @@ import typer
 
 from commands.context import Cli, command
 from commands.options import Actor, Tenant, Text, option
+from commands.quiet import NoQuiet, Quiet, quiet_text, read_quiet
 from domain.errors import NotFound
 
 if TYPE_CHECKING:
@@ -44,8 +45,11 @@ async def list_users(cli: Cli, tenant: Tenant = None) -> None:
 
     async with cli.transaction() as tx:
         users = [user.model_dump(mode="json") for user in await reads.users(tx, cli.tenant(tenant))]
-    columns = ("name", "roles", "tier", "active", "email", "time_zone", "primary_topic", "topics", "keys")
-    rows = [[_cell(user[column]) for column in columns] for user in users]
+    columns = (
+        "name", "roles", "tier", "active", "email", "time_zone", "quiet_hours", "primary_topic", "topics",
+        "keys",
+    )  # fmt: skip
+    rows = [[_cell(_readable(user)[column]) for column in columns] for user in users]
     cli.emit({"users": users}, lambda: plain_table(columns, rows, "no users"))
 
 
@@ -59,7 +63,7 @@ async def show(cli: Cli, name: Name, tenant: Tenant = None) -> None:
     if found is None:
         raise NotFound(f"unknown user {name!r}: see 'mintkeeper user list'")
     document = found.model_dump(mode="json")
-    cli.emit(document, lambda: plain_fields(document))
+    cli.emit(document, lambda: plain_fields(_readable(document)))
 
 
 async def set_user(
@@ -75,6 +79,8 @@ async def set_user(
     active: Annotated[
         bool | None, typer.Option("--active/--inactive", help="May act at all.", show_default=False)
     ] = None,
+    quiet: Quiet = None,
+    no_quiet: NoQuiet = False,
     tenant: Tenant = None,
     actor: Actor = None,
 ) -> None:
@@ -90,12 +96,15 @@ async def set_user(
     }  # fmt: skip
     async with cli.transaction() as tx:
         known = _find(await reads.users(tx, code), name)
-        before = known.model_dump(exclude={"name", "keys"}) if known else {"roles": ()}
+        before = known.model_dump(exclude={"name", "keys", "quiet_hours"}) if known else {"roles": ()}
         values = {**before, **{key: value for key, value in given.items() if value is not None}}
-        at = datetime.now(UTC)
-        await dictionaries.set_user(
-            tx, tenant=code, name=_valid(name), actor=cli.actor(actor), at=at, **values
-        )
+        hours = read_quiet(quiet, no_quiet, values.get("time_zone", "UTC"))
+        by: dict[str, Any] = {
+            "tenant": code, "name": _valid(name), "actor": cli.actor(actor), "at": datetime.now(UTC)
+        }  # fmt: skip
+        await dictionaries.set_user(tx, **by, **values)
+        if hours is not None:
+            await dictionaries.set_user_quiet_hours(tx, **by, hours=hours)
         after = _find(await reads.users(tx, code), name)
     cli.emit(after.model_dump(mode="json") if after else {}, lambda: f"user {name} of {code} is set")
 
@@ -125,6 +134,10 @@ def _valid(name: str) -> str:
         return TypeAdapter[str](UserName).validate_python(name)
     except ValidationError as error:
         raise InvalidInput(f"user name {name!r} is not valid: {error.errors()[0]['msg']}", "user") from error
+
+
+def _readable(user: dict[str, Any]) -> dict[str, Any]:
+    return {**user, "quiet_hours": quiet_text(user["quiet_hours"])}
 
 
 def _cell(value: Any) -> Any:

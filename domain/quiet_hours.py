@@ -9,7 +9,7 @@ clock is set back inside a window, the window lasts until its end comes for good
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -59,11 +59,6 @@ class Window:
         times = {"from": _clock(self.begin), "to": _clock(end)}
         return {"days": list(self.days), **times, "zone": self.zone.key}
 
-    def text(self) -> str:
-        """The window as people write it: `mon,tue 22:00-07:00 Europe/Berlin`."""
-        raw = self.raw()
-        return f"{','.join(self.days)} {raw['from']}-{raw['to']} {self.zone.key}"
-
     def end_at(self, at: datetime) -> datetime:
         """The end in UTC of the stretch that holds `at`; `at` itself when none does."""
         today = at.astimezone(self.zone).replace(
@@ -77,6 +72,16 @@ class Window:
                 if begins <= at < ends:
                     found = max(found, ends)
         return found
+
+    def begins(self, since: datetime, before: datetime) -> Iterator[datetime]:
+        """When it begins on each of its days around that time, in UTC."""
+        day = since.astimezone(self.zone).replace(
+            tzinfo=None, fold=0, hour=0, minute=0, second=0, microsecond=0
+        )
+        while day <= before.astimezone(self.zone).replace(tzinfo=None):
+            if DAYS[day.weekday()] in self.days:
+                yield _first(day + self.begin, self.zone)
+            day += _DAY
 
 
 @dataclass(frozen=True)
@@ -110,6 +115,16 @@ class QuietHours:
                 break
             end = later
         return end if end > at else None
+
+    def stretches(self, begin: datetime, end: datetime) -> list[tuple[datetime, datetime]]:
+        """Every stretch of quiet from `begin` to before `end`, in order and in UTC, cut off at both."""
+        edges = {at for window in self.windows for at in window.begins(begin, end) if begin < at < end}
+        found: list[tuple[datetime, datetime]] = []
+        for at in sorted({begin.astimezone(UTC), *edges}):
+            until = self.until(at)
+            if until is not None and (not found or at >= found[-1][1]):
+                found.append((at, min(until, end.astimezone(UTC))))
+        return found
 
 
 NO_QUIET_HOURS: Final = QuietHours()

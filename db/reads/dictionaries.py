@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import text
 
@@ -29,7 +31,7 @@ SELECT CAST(p.body AS text) FROM tenant_defaults d JOIN escalation_policies p ON
 WHERE d.tenant = :tenant
 """)
 _POLICY = text("SELECT CAST(body AS text) FROM escalation_policies WHERE id = :id")
-_TENANTS = text("SELECT code, name, active FROM tenants ORDER BY code")
+_TENANTS = text("SELECT code, name, active, quiet_hours FROM tenants ORDER BY code")
 _LEDGER_OPTIONS = text("""
 SELECT auth_sandwich, claimable_balance, reclaim_after_days, one_shot_ticket
 FROM ledger_options WHERE tenant = :tenant
@@ -37,7 +39,7 @@ FROM ledger_options WHERE tenant = :tenant
 _TOPICS = text("SELECT code, name, department, active FROM topics WHERE tenant = :tenant ORDER BY code")
 _USERS = text("""
 SELECT u.name, u.roles, u.tier, u.active, u.email, u.telegram_chat, u.time_zone, u.primary_topic,
-    ARRAY(SELECT x.topic FROM user_topics x WHERE x.tenant = u.tenant AND x.user_name = u.name
+    u.quiet_hours, ARRAY(SELECT x.topic FROM user_topics x WHERE x.tenant = u.tenant AND x.user_name = u.name
         ORDER BY x.topic) AS topics,
     ARRAY(SELECT k.key_id FROM approver_keys k WHERE k.tenant = u.tenant AND k.user_name = u.name
         AND k.revoked_at IS NULL ORDER BY k.key_id) AS keys
@@ -46,13 +48,14 @@ FROM users u WHERE u.tenant = :tenant ORDER BY u.name
 
 
 class Tenant(BaseModel):
-    """A client of the house."""
+    """A client of the house; `quiet_hours` are those of its groups, and of who has none of their own."""
 
     model_config = ConfigDict(frozen=True)
 
     code: str
     name: str
     active: bool
+    quiet_hours: tuple[dict[str, Any], ...] = ()
 
 
 class Topic(BaseModel):
@@ -81,6 +84,7 @@ class User(BaseModel):
     primary_topic: str | None
     topics: tuple[str, ...]
     keys: tuple[str, ...]
+    quiet_hours: tuple[dict[str, Any], ...] = ()
 
 
 async def signer(tx: Transaction, tenant: str, name: str) -> Signer | None:

@@ -18,6 +18,7 @@ from domain.channels import check_settings
 from domain.dsse import key_id
 from domain.errors import InvalidInput, NotFound, Refused
 from domain.ledger_options import LedgerOptions
+from domain.quiet_hours import QuietHours
 
 _CONTACTS = frozenset({"email", "telegram_chat", "settings"})
 """Never copied into the audit chain, which can't forget."""
@@ -42,11 +43,50 @@ async def set_ledger_options(
 
     Raises NotFound, and Refused unless `actor` is an active admin of the tenant.
     """
+    await _require_admin(tx, tenant, actor)
+    await _put(tx, "ledger_options", {"tenant": tenant}, options.model_dump(), tenant, actor, at)
+
+
+async def _require_admin(tx: Transaction, tenant: str, actor: str) -> None:
     if await tx.value(_TENANT_KNOWN, {"tenant": tenant}) is None:
         raise NotFound(f"unknown tenant {tenant!r}: see 'mintkeeper tenant list'")
     if await tx.value(_IS_ADMIN, {"tenant": tenant, "name": actor}) is None:
         raise Refused(f"{actor} is no active admin of tenant {tenant}: only an admin may change its options")
-    await _put(tx, "ledger_options", {"tenant": tenant}, options.model_dump(), tenant, actor, at)
+
+
+async def set_tenant_quiet_hours(
+    tx: Transaction, *, tenant: str, hours: QuietHours, actor: str, at: datetime
+) -> None:
+    """Change when a tenant's groups, and people without hours of their own, are left alone.
+
+    Raises NotFound, and Refused unless `actor` is an active admin of the tenant.
+    """
+    await _require_admin(tx, tenant, actor)
+    await _set_quiet_hours(tx, "tenants", {"code": tenant}, tenant, hours, actor, at)
+
+
+async def set_user_quiet_hours(
+    tx: Transaction, *, tenant: str, name: str, hours: QuietHours, actor: str, at: datetime
+) -> None:
+    """Change when a user is left alone; without any the tenant's hours hold. Raises NotFound."""
+    await _require(tx, "users", "user", tenant=tenant, name=name)
+    await _set_quiet_hours(tx, "users", {"tenant": tenant, "name": name}, tenant, hours, actor, at)
+
+
+async def _set_quiet_hours(
+    tx: Transaction,
+    name: str,
+    key: Mapping[str, Any],
+    tenant: str,
+    hours: QuietHours,
+    actor: str,
+    at: datetime,
+) -> None:
+    table = metadata.tables[name]
+    differs = table.c.quiet_hours.is_distinct_from(hours.raw())
+    values = {"quiet_hours": hours.raw()}
+    if (await tx.execute(update(table).where(*_equal(table, key), differs).values(**values))).rowcount:
+        await _note(tx, f"{name}.set", tenant, {**key, **values}, actor, at)
 
 
 async def set_department(
