@@ -18,6 +18,9 @@ IN_APP: Final = "in-app"
 GROUP_KINDS: Final = frozenset({"slack", "telegram", "pagerduty", "webhook", "console"})
 """Kinds that tell a group at once; the others tell each person."""
 
+SINGLE_KINDS: Final = frozenset({"pagerduty", "webhook"})
+"""Kinds read by machines: each message is about one request, even after quiet hours."""
+
 SEVERITIES: Final = ("critical", "error", "warning", "info")
 
 _NEEDED: Final = MappingProxyType(
