@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
+from activities.notifications.fallback import give_up
 from activities.notifications.outcome import Outcome
 from db.session import Database, Transaction
 from db.writes import acks, deliveries, leases
@@ -59,10 +60,18 @@ class Recorder:
         """Write all that waits; raises Unavailable and then keeps it."""
         async with self._writing:
             batch = tuple(self._waiting)
-            await self._write(batch)
-            del self._waiting[: len(batch)]
+            await self._write_and_forget([one for one in batch if one.state is not DeliveryState.DEAD])
+            # each on its own: it holds its request, and what takes its place may need the audit chain
+            for one in batch:
+                if one.state is DeliveryState.DEAD:
+                    await self._write_and_forget([one])
             if not self._waiting:
                 self._added.clear()
+
+    async def _write_and_forget(self, batch: Sequence[Outcome]) -> None:
+        await self._write(batch)
+        written = {id(one) for one in batch}
+        self._waiting = [one for one in self._waiting if id(one) not in written]
 
     async def _write(self, batch: Sequence[Outcome]) -> None:
         try:
@@ -93,7 +102,7 @@ async def _write_all(tx: Transaction, batch: Sequence[Outcome]) -> None:
     ):
         await leases.give_back(tx, ids=ids, at=retry_at)
     for outcome in by_state[DeliveryState.DEAD]:
-        await deliveries.dead(tx, id=outcome.job.id, error=outcome.text)
+        await give_up(tx, outcome)
     await _write_retries(tx, by_state[DeliveryState.FAILED] + by_state[DeliveryState.AMBIGUOUS])
     if carried := [(one.job.id, one.job.attempt, one.ack_sha256) for one in batch if one.ack_sha256]:
         await acks.note_tokens(tx, carried)

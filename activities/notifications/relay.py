@@ -27,6 +27,7 @@ from activities.notifications.asking import Asker
 from activities.notifications.buckets import admit
 from activities.notifications.channels import ChannelClient
 from activities.notifications.channels.base import TIME_LIMIT
+from activities.notifications.fallback import give_up_exhausted
 from activities.notifications.letter import Links
 from activities.notifications.recorder import Recorder
 from activities.notifications.sending import LEASE_SECONDS, Claimed, Sender
@@ -120,6 +121,7 @@ class Relay:
         if room <= 0:
             return LONGEST_NAP
         now, since = datetime.now(UTC), time.monotonic()
+        await give_up_exhausted(self._database, now)
         async with self._database.transaction() as tx:
             claimed = await deliveries.claim_due(tx, limit=room, lease_seconds=LEASE_SECONDS, now=now)
             together = _together(claimed)

@@ -13,14 +13,10 @@ from domain.channels import SINGLE_KINDS
 from domain.errors import Refused
 from domain.records import DeliveryJob, DeliveryState
 
-# an attempt without an answer before its lease ends is ambiguous; it counts, so a crash can't loop for ever
+# an attempt without an answer before its lease ends is ambiguous; it counts, so a crash can't loop for ever,
+# and what has none left is given up in `fallbacks`
 _CLAIM_SQL = """
-WITH exhausted AS (
-    UPDATE deliveries SET state = 'dead', lease_until = NULL, error = 'no answer, and no attempt is left'
-    WHERE id IN (SELECT id FROM deliveries WHERE lease_until <= :now AND attempt >= max_attempts
-        FOR UPDATE SKIP LOCKED)
-    RETURNING id, attempt
-), merged AS (
+WITH merged AS (
     SELECT min(d.id) AS head, count(*) AS size FROM deliveries d WHERE {due} AND {mergeable}
     GROUP BY d.tenant, d.channel, d.target, d.recipient, d.deferred_until
 ), heads AS (
@@ -46,8 +42,7 @@ WITH exhausted AS (
     WHERE m.found = coalesce(g.size, 1)
 ), lost AS (
     UPDATE delivery_attempts SET outcome = 'ambiguous', detail = 'no answer before the lease ended'
-    FROM (SELECT id, attempt FROM due UNION ALL SELECT id, attempt FROM exhausted) AS gone
-    WHERE delivery_id = gone.id AND delivery_attempts.attempt = gone.attempt AND outcome IS NULL
+    FROM due WHERE delivery_id = due.id AND delivery_attempts.attempt = due.attempt AND outcome IS NULL
 ), claimed AS (
     UPDATE deliveries SET state = 'sending', attempt = deliveries.attempt + 1, next_attempt_at = NULL,
         lease_until = CAST(:now AS timestamptz) + make_interval(secs => :lease_seconds)
@@ -75,7 +70,7 @@ WITH result AS (
         AS r (id, provider_id, note)
 ), settled AS (
     UPDATE deliveries d SET state = 'accepted', accepted_at = :at, lease_until = NULL, next_attempt_at = NULL,
-        provider_id = r.provider_id, note = r.note, error = ''
+        provider_id = r.provider_id, note = concat_ws('; ', nullif(d.note, ''), nullif(r.note, '')), error = ''
     FROM result r WHERE d.id = r.id AND d.state NOT IN ('accepted', 'skipped')
     RETURNING d.id, d.attempt
 )
@@ -85,7 +80,8 @@ WHERE a.delivery_id = s.id AND a.attempt = s.attempt
 _SETTLED = text("""
 WITH settled AS (
     UPDATE deliveries SET state = :state, lease_until = NULL, next_attempt_at = :retry_at, error = :error,
-        note = :note
+        note = CASE WHEN :note = '' THEN note WHEN fallback_of IS NULL THEN :note ELSE note || '; ' || :note END,
+        revise_at = CASE WHEN :state IN ('skipped', 'dead') THEN NULL ELSE revise_at END
     WHERE id = ANY (CAST(:ids AS varchar[])) AND state = 'sending'
     RETURNING id, attempt
 )
@@ -124,7 +120,7 @@ async def failed(tx: Transaction, *, id: str, error: str, retry_at: datetime, st
 
 
 async def dead(tx: Transaction, *, id: str, error: str) -> None:
-    """Give a delivery up; only `retry_dead` brings it back."""
+    """Give a delivery up, with nothing in its place; only `retry_dead` brings it back."""
     await _settle(tx, [id], DeliveryState.DEAD, error=error)
 
 
