@@ -32,7 +32,7 @@ from domain.ack import NO_AUTHORITY, Authority
 from domain.errors import ConfigurationError
 from settings import Settings
 from starter import temporal
-from starter.keys import open_authority
+from starter.authority import open_authority
 from starter.workflows import RequestWorkflows
 from workflows.channel_accounts import (
     ChannelAccountsWorkflow,

@@ -52,9 +52,7 @@ def _token(typed: str) -> str:
 
 def _authority(cli: Cli) -> Authority:
     """The keys to check with: the local stack's, else the environment's, else the worker has to do it."""
-    from starter.keys import open_authority
+    from commands.rotating import authority_setting
+    from starter.authority import open_authority
 
-    own = cli.key_file("authority")
-    if cli.stack is not None and own.exists():
-        return open_authority(f"file:{own}")
-    return open_authority(cli.settings().authority_key)
+    return open_authority(authority_setting(cli))

@@ -10,10 +10,11 @@ import typer
 
 from commands.context import Cli, command
 from commands.options import Actor, KeyFile, Tenant, Text, option
+from commands.rotating import rotate
 from commands.signing import sign
 from domain.errors import InvalidInput
 
-User = Annotated[str, typer.Argument(metavar="USER", help="Whose key; 'authority' for the server's own.")]
+User = Annotated[str, typer.Argument(metavar="USER", help="Whose key.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -22,6 +23,7 @@ def register(app: typer.Typer) -> None:
     command(keys, "new")(new)
     command(keys, "register")(register_key)
     command(keys, "revoke")(revoke)
+    command(keys, "rotate")(rotate)
     command(keys, "sign")(sign)
     app.add_typer(keys, name="keys")
 

@@ -215,22 +215,27 @@ class Authority:
 
     def __init__(self, keys: Sequence[Ed25519PrivateKey] = ()) -> None:
         self._keys = tuple(keys)
-        self._public = tuple(key.public_key().public_bytes_raw() for key in keys)
+
+    @property
+    def keys(self) -> Sequence[Ed25519PrivateKey]:
+        """The keys at this moment."""
+        return self._keys
 
     @property
     def has_keys(self) -> bool:
         """Whether it can sign and verify at all."""
-        return bool(self._keys)
+        return bool(self.keys)
 
     def issue(self, claim: AckClaim) -> str:
         """Sign a token; there must be a key."""
         payload = rfc8785.dumps(claim.model_dump(mode="json", by_alias=True))
-        return encode(dsse.sign(payload, ACK_TYPE, self._keys[0]))
+        return encode(dsse.sign(payload, ACK_TYPE, self.keys[0]))
 
     def verify(self, envelope: dsse.Envelope) -> AckClaim:
         """The claim in the very bytes that one of our keys signed; raises AckRefused."""
+        trusted = [key.public_key().public_bytes_raw() for key in self.keys]
         try:
-            payload = dsse.verify(envelope, ACK_TYPE, self._public)
+            payload = dsse.verify(envelope, ACK_TYPE, trusted)
         except dsse.EnvelopeRefused as error:
             raise AckRefused("this link was not signed by us", AckRefusal.BAD_SIGNATURE) from error
         claim = parse_claim(payload)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -14,10 +13,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from domain.ack import Authority
-from domain.errors import ConfigurationError, NotFound, Refused
-
-_WIDER_THAN_OWNER = stat.S_IRWXG | stat.S_IRWXO
+from domain.errors import ConfigurationError, Refused
+from starter.key_file import read_private
 
 
 def new_key(path: Path) -> Ed25519PrivateKey:
@@ -37,40 +34,11 @@ def new_key(path: Path) -> Ed25519PrivateKey:
 
 def load_key(path: Path) -> Ed25519PrivateKey:
     """Read a key; raises NotFound, or ConfigurationError if others may read it or it is no Ed25519 key."""
-    try:
-        mode = path.stat().st_mode
-        pem = path.read_bytes()
-    except FileNotFoundError as error:
-        raise NotFound(f"no key at {path}: make one with 'mintkeeper keys new'") from error
-    except OSError as error:
-        raise ConfigurationError(f"the key at {path} can't be read: {error.strerror}") from error
-    if mode & _WIDER_THAN_OWNER:
-        raise ConfigurationError(f"the key at {path} can be read by others: run 'chmod 600 {path}'")
-    return _parse(pem, str(path))
+    return parse_key(read_private(path), str(path))
 
 
-def open_authority(setting: str) -> Authority:
-    """The authority keys of `MINTKEEPER_AUTHORITY_KEY`: `file:/path` or `env:NAME`, separated by commas.
-
-    The first signs, all verify: a new key is put in front, and the old one stays until the last token
-    that it signed has expired. Empty: no keys. Raises NotFound, or ConfigurationError as `load_key`.
-    """
-    return Authority([_open(url.strip()) for url in setting.split(",") if url.strip()])
-
-
-def _open(url: str) -> Ed25519PrivateKey:
-    scheme, _, place = url.partition(":")
-    if scheme == "file" and place:
-        return load_key(Path(place))
-    if scheme != "env" or not place:
-        raise ConfigurationError("MINTKEEPER_AUTHORITY_KEY is neither file:/path nor env:NAME")
-    pem = os.environ.get(place, "")
-    if not pem:
-        raise ConfigurationError(f"MINTKEEPER_AUTHORITY_KEY names the variable {place}, which is not set")
-    return _parse(pem.encode(), f"the variable {place}")
-
-
-def _parse(pem: bytes, where: str) -> Ed25519PrivateKey:
+def parse_key(pem: bytes, where: str) -> Ed25519PrivateKey:
+    """The key in unencrypted PEM; raises ConfigurationError, which shows nothing of it."""
     try:
         key = load_pem_private_key(pem, password=None)
     except (ValueError, TypeError) as error:

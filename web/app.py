@@ -14,7 +14,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from db.session import Database
 from domain.errors import MintkeeperError
 from settings import Settings
-from starter.keys import open_authority
+from starter.authority import open_authority
 from web import health
 from web.api import acks as acks_api
 from web.api import policies as policies_api

@@ -50,7 +50,7 @@ def local_settings(data: DataDir, addresses: Addresses, sla_scale: int) -> Setti
             "issuer_signer": f"file:{data.seed('issuer')}",
             "channel_signer": f"file:{data.channel_phrase}",
             "funding_signer": f"file:{data.seed('funding')}",
-            "authority_key": f"file:{data.key('authority')}",
+            "authority_key": f"file:{data.authority}",
             "slack_bot_token": "local-slack-token",
             "slack_base_url": f"{addresses.providers_url}/slack/api/",
             "sendgrid_api_key": "local-sendgrid-key",

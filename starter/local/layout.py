@@ -23,6 +23,7 @@ class DataDir:
         self.ports_file = self.root / "ports.json"
         self.lock_file = self.root / "up.lock"
         self.channel_phrase = self.keys / "channels.phrase"
+        self.authority = self.keys / "authority.seeds"
 
     def create(self) -> None:
         """Make what is missing; nobody else may look into it."""

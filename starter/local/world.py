@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from db import reads
 from db.seed import TENANT, seed_demo_tenant
 from db.session import Database
+from starter.key_file import rotate
 from starter.keys import load_key, new_key
 from starter.local.accounts import ASSET_CODE, keep_seed, prepare_accounts
 from starter.local.environment import Addresses
@@ -19,7 +20,8 @@ from starter.local.stack_file import DemoWorld
 async def prepare_world(data: DataDir, addresses: Addresses) -> DemoWorld:
     """Bring ledger and database to where the demo tenant can mint; changes nothing that is there already."""
     keys = {name: keep_key(data, name) for name in PEOPLE}
-    keep_key(data, "authority")
+    if not data.authority.exists():
+        rotate(data.authority, datetime.now(UTC))
     issuer, destination = keep_seed(data.seed("issuer")), keep_seed(data.seed("destination"))
     asset = f"{ASSET_CODE}:{issuer.public_key}"
     await prepare_accounts(data, addresses.horizon_url, addresses.network_passphrase)

@@ -9,7 +9,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from domain.ack import decode
 from domain.errors import AckRefused, ConfigurationError, NotFound, Refused
-from starter.keys import load_key, new_key, open_authority
+from starter.authority import open_authority
+from starter.keys import load_key, new_key
 from tests.domain.test_ack import CLAIM
 
 
