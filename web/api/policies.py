@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, Field
 
 from commands.documents import policy_document
+from commands.forecasting import forecast
+from commands.simulating import moment
+from commands.timeline import draw, style_sha256
 from db import reads
 from db.reads.catalogue import policies, published_policy
 from db.session import Transaction
@@ -18,12 +22,25 @@ from db.writes.withdrawal import delete_policy
 from domain.commands import ADMINS, Command, CommandAction, CommandRefusal
 from domain.errors import CommandRefused, NotFound
 from domain.escalation import EscalationPolicy
+from domain.simulation import Simulation
 from web.signed import SignedBody
-from web.state import Wired
+from web.state import State, Wired
 
 router = APIRouter(prefix="/api/policies", tags=["policies"])
 
 _REFUSALS: dict[int | str, dict[str, Any]] = {400: {}, 403: {}, 404: {}, 409: {}}
+
+
+_SVG = "image/svg+xml"
+
+
+class _Asked(BaseModel):
+    """For which request, and from when on: the first topic and requester of the tenant, now."""
+
+    start: str | None = None
+    topic: str | None = None
+    requester: str | None = None
+    sla_scale: int = Field(default=1, ge=1, le=86_400)
 
 
 @router.get("")
@@ -39,6 +56,22 @@ async def show_policy(state: Wired, policy_id: str) -> dict[str, Any]:
     """A policy as it was published, as `mintkeeper policy show --json` gives it."""
     async with state.database.transaction() as tx:
         return await _document(tx, policy_id)
+
+
+@router.get("/{policy_id}/simulation", response_model=None, responses={400: {}, 404: {}})
+async def simulation(
+    request: Request, state: Wired, policy_id: str, asked: Annotated[_Asked, Query()]
+) -> dict[str, Any] | Response:
+    """What the policy does if nobody acts; the picture for whoever accepts SVG before JSON."""
+    found = await _simulate(state, policy_id, asked)
+    accepted = request.headers.get("accept", "")
+    return _picture(found) if _SVG in accepted and "application/json" not in accepted else found.document()
+
+
+@router.get("/{policy_id}/simulation.svg", response_class=Response, responses={400: {}, 404: {}})
+async def simulation_picture(state: Wired, policy_id: str, asked: Annotated[_Asked, Query()]) -> Response:
+    """The same as a picture."""
+    return _picture(await _simulate(state, policy_id, asked))
 
 
 @router.post("", status_code=201, responses=_REFUSALS)
@@ -89,6 +122,28 @@ def _policy_of(command: Command) -> EscalationPolicy:
     if policy.tenant != command.tenant:
         raise CommandRefused(f"the policy is of tenant {policy.tenant}", CommandRefusal.WRONG_TENANT)
     return policy
+
+
+async def _simulate(state: State, policy_id: str, asked: _Asked) -> Simulation:
+    started_at = moment(asked.start)
+    async with state.database.transaction() as tx:
+        policy = await reads.policy(tx, policy_id)
+        if policy is None:
+            raise NotFound(f"there is no policy {policy_id!r}")
+        return await forecast(
+            tx,
+            policy,
+            started_at=started_at,
+            topic=asked.topic,
+            requester=asked.requester,
+            scale=asked.sla_scale,
+        )
+
+
+def _picture(found: Simulation) -> Response:
+    # its style is part of it, and allowed by its hash
+    allowed = f"default-src 'none'; style-src 'sha256-{style_sha256()}'; frame-ancestors 'none'"
+    return Response(draw(found), media_type=_SVG, headers={"Content-Security-Policy": allowed})
 
 
 async def _document(tx: Transaction, policy_id: str) -> dict[str, Any]:
