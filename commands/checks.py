@@ -6,38 +6,16 @@ import asyncio
 import os
 import stat
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
 
+from commands import authority_checks
 from commands.context import Cli
-from commands.documents import Document
+from commands.findings import Finding
 from domain.errors import MintkeeperError
 from domain.steps import MAINTENANCE_QUEUE, MINT_QUEUE, STELLAR_QUEUE
 from settings import Settings
 
 _PATIENCE_SECONDS = 5.0
-
-State = Literal["ok", "note", "failed"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What one check found; `mend` says what to do about it."""
-
-    name: str
-    state: State
-    detail: str
-    mend: str = ""
-
-    @property
-    def failed(self) -> bool:
-        """Something does not work."""
-        return self.state == "failed"
-
-    def document(self) -> Document:
-        """As `doctor --json` gives it."""
-        return asdict(self)
 
 
 async def examine(cli: Cli) -> list[Finding]:
@@ -54,6 +32,7 @@ async def examine(cli: Cli) -> list[Finding]:
     findings += _signers(cli, settings)
     findings += _channels(cli, settings)
     findings += _keys(cli)
+    findings += authority_checks.authority(cli)
     return findings
 
 
@@ -73,11 +52,13 @@ async def _database(cli: Cli, settings: Settings) -> AsyncIterator[Finding]:
     try:
         async with cli.database() as database:
             await database.ping()
+            skew = await authority_checks.clock(database)
         current = await asyncio.to_thread(is_current, settings.database_url)
     except MintkeeperError as error:
         yield Finding("database", "failed", error.message, "start it, or correct MINTKEEPER_DATABASE_URL")
         return
     yield Finding("database", "ok", "reachable")
+    yield skew
     if current:
         yield Finding("schema", "ok", "at the newest revision")
     else:

@@ -24,7 +24,7 @@ from domain.mint_request import TERMINAL, MintStatus, utc_text
 from domain.records import RequestRecord
 
 if TYPE_CHECKING:
-    from commands.checks import Finding
+    from commands.findings import Finding
 
 _STYLES = {
     MintStatus.PENDING: "yellow",

@@ -86,3 +86,28 @@ def test_a_stack_that_runs_no_more_does_not_count(tmp_path):
     assert read_stack(tmp_path) is not None
     (tmp_path / "stack.json").write_text("{")
     assert read_stack(tmp_path) is None
+
+
+async def test_the_authority_key_is_looked_at(desk, horizon, tmp_path):
+    """None, a good one, an old one, one that others can read, an empty one; and the clocks agree."""
+    path = tmp_path / "authority.seeds"
+
+    async def found():
+        setting = {"MINTKEEPER_AUTHORITY_KEY": f"file:{path}"}
+        return states(await desk("doctor", "--json", MINTKEEPER_HORIZON_URL=horizon, **setting))
+
+    assert states(await desk("doctor", "--json"))["authority key"] == "note"
+    rotated = await desk("keys", "rotate", "--file", str(path), "--json")
+    assert rotated.json["signs"] == rotated.json["keys"][0]["key_id"]
+    healthy = await found()
+    assert (healthy["authority key"], healthy["clock"]) == ("ok", "ok")
+    fresh = path.read_text()
+    path.write_text(fresh.replace(fresh[10:14], "2019", 1))
+    assert (await found())["authority key"] == "note"
+    path.chmod(0o644)
+    assert (await found())["authority key"] == "failed"
+    path.chmod(0o600)
+    path.write_text("# nothing\n")
+    assert (await found())["authority key"] == "failed"
+    path.unlink()
+    assert (await found())["authority key"] == "failed"
