@@ -16,6 +16,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from activities.acks import AckActivities
 from activities.boundary import ErrorBoundary
 from activities.decisions import DecisionActivities
+from activities.escalations import EscalationActivities
 from activities.notifications.channels import ChannelSettings, build_channels
 from activities.notifications.relay import Relay
 from activities.requests import RequestActivities
@@ -39,6 +40,7 @@ from workflows.channel_accounts import (
     ChannelBalancesWorkflow,
     ChannelTopUpWorkflow,
 )
+from workflows.escalation import EscalationWorkflow
 from workflows.ledger_inspection import LedgerInspectionWorkflow
 from workflows.mint_request import MintRequestWorkflow
 from workflows.upkeep import AuditPendingWorkflow
@@ -126,10 +128,11 @@ async def _serving(queue: str, client: Client, database: Database, settings: Set
 def mint_worker(client: Client, database: Database, authority: Authority = NO_AUTHORITY) -> Worker:
     """Workflows and the database's activities; without an authority no ack is believed."""
     requests, decisions = RequestActivities(database), DecisionActivities(database)
+    runs = EscalationActivities(database, RequestWorkflows(client))
     return Worker(
         client,
         task_queue=steps.MINT_QUEUE,
-        workflows=[MintRequestWorkflow, LedgerInspectionWorkflow],
+        workflows=[MintRequestWorkflow, EscalationWorkflow, LedgerInspectionWorkflow],
         activities=[
             requests.open_request,
             requests.run_stage,
@@ -138,6 +141,10 @@ def mint_worker(client: Client, database: Database, authority: Authority = NO_AU
             requests.comment,
             decisions.decide,
             AckActivities(database, authority).acknowledge,
+            runs.raise_event,
+            runs.open_run,
+            runs.run_event_stage,
+            runs.close_run,
         ],
         workflow_runner=_RUNNER,
         interceptors=[ErrorBoundary()],
@@ -188,6 +195,7 @@ def replayer() -> Replayer:
     return Replayer(
         workflows=[
             MintRequestWorkflow,
+            EscalationWorkflow,
             LedgerInspectionWorkflow,
             AuditPendingWorkflow,
             *_CHANNEL_WORKFLOWS,

@@ -9,21 +9,26 @@ from temporalio import activity
 
 from activities.pulse import Pulse, beating
 from db import reads
+from db.reads.escalations import event_run, running_event_runs
 from db.session import Database
 from db.writes import requests, stellar_channels
 from domain import steps
 from domain.records import RequestRecord
+from domain.runs import EventRun, RunState
 from domain.upkeep import AuditReport, WorkflowState, lateness
 
 
 class Workflows(Protocol):
     """What the audit needs of Temporal; given by `starter`."""
 
-    async def state(self, request_id: str) -> WorkflowState:
-        """What Temporal says about a request's workflow. Raises Unavailable."""
+    async def state(self, run_id: str) -> WorkflowState:
+        """What Temporal says about the workflow of a request, or of an event's run. Raises Unavailable."""
 
     async def restart(self, record: RequestRecord) -> None:
         """Start a lost workflow again, from where the database stands. Raises Unavailable."""
+
+    async def start_run(self, run: EventRun, summary: str) -> None:
+        """Start the workflow of an event's run, unless it is running. Raises Unavailable."""
 
 
 class UpkeepActivities:
@@ -37,7 +42,7 @@ class UpkeepActivities:
     async def audit_pending(self) -> AuditReport:
         """Look at every open request: start a lost workflow again, report a late one.
 
-        Then at the channel accounts that ended requests left reserved.
+        Then at the runs of events, and at the channel accounts that ended requests left reserved.
         """
         async with beating() as pulse:
             return await self._audit(pulse)
@@ -54,14 +59,32 @@ class UpkeepActivities:
             elif missed := lateness(record, datetime.now(UTC)):
                 await self._report(record, "audit.late", f"{missed} is overdue and nothing happened")
                 late.append(record.request.id)
+        runs = await self._restart_runs(pulse)
         returned, suspect = await self._sweep_channels()
         return AuditReport(
             checked=len(records),
             restarted=tuple(restarted),
             late=tuple(late),
+            restarted_runs=runs,
             returned_channels=returned,
             suspect_channels=suspect,
         )
+
+    async def _restart_runs(self, pulse: Pulse) -> tuple[str, ...]:
+        """Start the workflows of runs that are not over and have none: never started, or lost."""
+        async with self._database.transaction() as tx:
+            running = await running_event_runs(tx)
+        restarted = []
+        for run in running:
+            pulse(run.id)
+            if await self._workflows.state(run.id) is WorkflowState.RUNNING:
+                continue
+            async with self._database.transaction() as tx:
+                now, record = await event_run(tx, run.id), await reads.request(tx, run.request_id)
+            if now is not None and now.state is RunState.RUNNING and record is not None:
+                await self._workflows.start_run(now, record.request.summary)
+                restarted.append(run.id)
+        return tuple(restarted)
 
     async def _sweep_channels(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Take back what ended requests left reserved; where the proof lacks, only report it."""

@@ -144,6 +144,10 @@ class EscalationRun:
         """When the run is over, and with it the request that it belongs to; nothing moves it."""
         return self.started_at + timedelta(minutes=self._policy.auto_close_minutes) / self._scale
 
+    def scaled(self, seconds: float) -> timedelta:
+        """A time of the policy, as long as it is in this run."""
+        return timedelta(seconds=seconds) / self._scale
+
     def touch(self, at: datetime) -> None:
         """A claim, comment or partial approval: restarts the delays under the inactivity clock."""
         if self._policy.clock == "inactivity":

@@ -15,6 +15,7 @@ from domain.escalation import EscalationPolicy
 from domain.evidence import LedgerEvidence
 from domain.mint_request import MintRequest, MintStatus
 from domain.records import RequestRecord
+from domain.runs import EventKind, EventRun, RunState
 from domain.submission import SubmissionResult
 from domain.text import PlainText, UserName
 from domain.weighing import Finding
@@ -30,6 +31,12 @@ SUBMIT: Final = "submit"
 SETTLE: Final = "settle"
 AUDIT_PENDING: Final = "audit_pending"
 INSPECT: Final = "inspect"
+RAISE_EVENT: Final = "raise_event"
+OPEN_RUN: Final = "open_run"
+RUN_EVENT_STAGE: Final = "run_event_stage"
+CLOSE_RUN: Final = "close_run"
+ACKNOWLEDGE_RUN: Final = "acknowledge_run"
+COMMAND: Final = "command_escalation"
 
 MINT_QUEUE: Final = "mint"
 STELLAR_QUEUE: Final = "stellar"
@@ -68,6 +75,8 @@ class Standing(BaseModel):
     acknowledged_by: str | None = None
     acknowledged_at: AwareDatetime | None = None
     """Since when somebody is on it, which holds the stages back."""
+    escalation_cancelled_at: AwareDatetime | None = None
+    """Since when no further stage runs."""
     reason: str = ""
     hash: str = ""
     """Of the stored submission, if there is one."""
@@ -188,6 +197,128 @@ class AckAnswer(BaseModel):
 
     outcome: AckOutcome
     standing: Standing
+
+
+class EventStep(BaseModel):
+    """Something is wrong with a request: record it, and start what the tenant's rule asks for."""
+
+    model_config = _frozen
+
+    request_id: str
+    kind: EventKind
+    occurrence: str
+    """Tells this event from the next of its kind; the same one again changes nothing."""
+
+
+class RaisedEvent(BaseModel):
+    """What became of an event."""
+
+    model_config = _frozen
+
+    run_id: str | None = None
+    """None: the tenant wants nothing to happen."""
+    state: RunState | None = None
+
+
+class RunStanding(BaseModel):
+    """How far the run of an event has come."""
+
+    model_config = _frozen
+
+    state: RunState
+    next_stage: int = 0
+    acknowledged_by: str | None = None
+    acknowledged_at: AwareDatetime | None = None
+    reason: str = ""
+
+    @classmethod
+    def of(cls, run: EventRun) -> RunStanding:
+        """Cut a run down to what its workflow needs."""
+        return cls(**run.model_dump(include=set(cls.model_fields)))
+
+
+class EscalationOrder(BaseModel):
+    """Input of the workflow `Escalation`: the run with its policy pinned, so that history says it all."""
+
+    model_config = _frozen
+
+    run: EventRun
+    summary: str
+    """Of the request that it is about."""
+
+
+class RunStep(BaseModel):
+    """Look how far the run of an event has come, or close it."""
+
+    model_config = _frozen
+
+    run_id: str
+    at: AwareDatetime
+
+
+class EventStageStep(BaseModel):
+    """Run one stage of an event's run."""
+
+    model_config = _frozen
+
+    run_id: str
+    stage: int
+    due_at: AwareDatetime
+    at: AwareDatetime
+
+
+class RunAckStep(BaseModel):
+    """Verify an acknowledgement of an event's run and let it hold the stages back, or record why not."""
+
+    model_config = _frozen
+
+    run_id: str
+    request_id: str
+    tenant: str
+    signed: Any
+    at: AwareDatetime
+
+
+class RunAckAnswer(BaseModel):
+    """The outcome for the sender, and the run as it stands now."""
+
+    model_config = _frozen
+
+    outcome: AckOutcome
+    standing: RunStanding
+
+
+class CommandStep(BaseModel):
+    """Verify a signed command to a run (a request's own, or an event's) and carry it out."""
+
+    model_config = _frozen
+
+    run_id: str
+    tenant: str
+    signed: Any
+    """As it came, in whatever shape: the command's DSSE envelope if the sender was honest."""
+    at: AwareDatetime
+
+
+class CommandOutcome(BaseModel):
+    """The answer to a signed command; a refusal is an answer too."""
+
+    model_config = _frozen
+
+    accepted: bool
+    message: str
+    reason: str = ""
+    """Why not, as a code; empty when it was carried out."""
+
+
+class CommandAnswer(BaseModel):
+    """The outcome for the sender, and how the run stands now: one of the two, by the run's kind."""
+
+    model_config = _frozen
+
+    outcome: CommandOutcome
+    request: Standing | None = None
+    run: RunStanding | None = None
 
 
 class AssignMessage(BaseModel):

@@ -15,7 +15,7 @@ GRACE = timedelta(minutes=5)
 
 
 class WorkflowState(StrEnum):
-    """What Temporal says about a request's workflow."""
+    """What Temporal says about the workflow of a request or of a run."""
 
     RUNNING = "running"
     MISSING = "missing"
@@ -33,6 +33,8 @@ class AuditReport(BaseModel):
     """Their workflow was missing or had been closed from outside; it runs again."""
     late: tuple[str, ...] = ()
     """Their timer or bound passed more than the grace ago and nothing happened."""
+    restarted_runs: tuple[str, ...] = ()
+    """Runs of events whose workflow had never been started, or was lost; it runs again."""
     returned_channels: tuple[str, ...] = ()
     """Channel accounts that an ended request had left reserved: proved harmless, and free again."""
     suspect_channels: tuple[str, ...] = ()

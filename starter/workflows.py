@@ -1,4 +1,4 @@
-"""How the pending audit sees and mends the workflows of requests."""
+"""How activities see, start and mend the workflows of requests and of runs."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from domain.mint_request import workflow_id
 from domain.records import RequestRecord
-from domain.steps import MINT_QUEUE, MintOrder
+from domain.runs import EventRun, run_workflow_id
+from domain.steps import MINT_QUEUE, EscalationOrder, MintOrder
 from domain.upkeep import WorkflowState
-from workflows.search_attributes import at_start
+from workflows.search_attributes import at_start, of_run
 
 
 class RequestWorkflows:
@@ -19,10 +20,10 @@ class RequestWorkflows:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    async def state(self, request_id: str) -> WorkflowState:
-        """What Temporal says about a request's workflow; raises RPCError, which is retried."""
+    async def state(self, run_id: str) -> WorkflowState:
+        """What Temporal says about the workflow of a request, or of an event's run; raises RPCError."""
         try:
-            description = await self._client.get_workflow_handle(workflow_id(request_id)).describe()
+            description = await self._client.get_workflow_handle(run_workflow_id(run_id)).describe()
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
                 return WorkflowState.MISSING
@@ -50,4 +51,17 @@ class RequestWorkflows:
             memo={"content_hash": record.request.content_hash()},
             static_summary=record.request.summary,
             search_attributes=at_start(record.request, record.expires_at),
+        )
+
+    async def start_run(self, run: EventRun, summary: str) -> None:
+        """Start the workflow of an event's run, unless it is running; raises RPCError."""
+        await self._client.start_workflow(
+            "Escalation",
+            EscalationOrder(run=run, summary=summary),
+            id=run_workflow_id(run.id),
+            task_queue=MINT_QUEUE,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            static_summary=f"{run.event_kind}: {summary}",
+            search_attributes=of_run(run),
         )

@@ -1,13 +1,52 @@
-"""What the handlers of messages share: one at a time, of any shape, and failures without wrapping."""
+"""What the workflows of runs share: steps, the wait for what is due, and messages one at a time."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from datetime import timedelta
+from typing import Any, Final, TypeVar
 
 from temporalio import workflow
+from temporalio.common import RetryPolicy
 from temporalio.exceptions import ApplicationError, FailureError
+
+with workflow.unsafe.imports_passed_through():
+    from pydantic import BaseModel
+
+    from domain.escalation import Due
+
+Answer = TypeVar("Answer", bound=BaseModel)
+
+_DATABASE_RETRY: Final = RetryPolicy(
+    initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=10)
+)
+"""A database that is down is waited for; what is refused for good is marked non-retryable by the activity."""
+
+
+async def write_step(name: str, step: BaseModel, answer: type[Answer], summary: str | None = None) -> Answer:
+    """One transaction in the database: a local activity, since several cost one round trip."""
+    result: Answer = await workflow.execute_local_activity(
+        name,
+        step,
+        result_type=answer,
+        start_to_close_timeout=timedelta(seconds=30),
+        retry_policy=_DATABASE_RETRY,
+        summary=summary,
+    )
+    return result
+
+
+async def comes_due(due: Due, overtaken: Callable[[], bool]) -> bool:
+    """Wait for the time to begin with `due`; False when a message has overtaken it."""
+    left = due.ready_at - workflow.now()
+    if left <= timedelta(0):
+        return True
+    try:
+        await workflow.wait_condition(overtaken, timeout=left, timeout_summary=due.name)
+    except TimeoutError:
+        return True
+    return False
 
 
 def as_json_object(arguments: tuple[Any, ...]) -> dict[str, Any] | None:

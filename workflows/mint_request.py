@@ -10,25 +10,28 @@ from __future__ import annotations
 import asyncio
 import functools
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
-    from pydantic import BaseModel, ValidationError
+    from pydantic import ValidationError
 
     from domain import steps
     from domain.ack import AckOutcome, AckRefusal
     from domain.approvals import RESOLUTIONS, DecisionOutcome, RefusalReason, Verdict
     from domain.escalation import Due, EscalationRun
     from domain.mint_request import TERMINAL, MintStatus
+    from domain.runs import EventKind
     from domain.steps import (
         AckAnswer,
         AckStep,
         AssignMessage,
         AssignStep,
+        CommandAnswer,
+        CommandOutcome,
+        CommandStep,
         CommentMessage,
         CommentStep,
         DecideAnswer,
@@ -41,24 +44,13 @@ with workflow.unsafe.imports_passed_through():
         StageStep,
         Standing,
         SubmitAnswer,
-        SubmitStep,
     )
     from domain.submission import SubmissionResult
-    from workflows.handling import Turn, as_json_object, cause_of
+    from workflows import ledger_steps
+    from workflows.handling import Turn, as_json_object, cause_of, comes_due, write_step
     from workflows.visibility import current_details, request_view, status_attributes
 
-Answer = TypeVar("Answer", bound=BaseModel)
-
 _EVERY_VERDICT = tuple(Verdict)
-
-_DATABASE_RETRY = RetryPolicy(
-    initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=10)
-)
-"""A database that is down is waited for; what is refused for good is marked non-retryable by the activity."""
-
-_LEDGER_RETRY = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=10))
-"""Without end: only a ledger record, a proof or a failed pre-check ends a submission."""
-
 
 _SOON = timedelta(seconds=30)
 """After so long without an outcome, operators are shown that an approved request waits."""
@@ -83,6 +75,7 @@ class MintRequestWorkflow:
         self._result: SubmissionResult | None = None
         self._ahead: set[int] = set()
         self._ahead_until = self._created_at
+        self._alarms = ledger_steps.Alarms(self._request.id)
         self._opened = False
         self._turn = asyncio.Lock()
 
@@ -105,6 +98,7 @@ class MintRequestWorkflow:
         await self._submit()
         await self._settle()
         await self._await_resolution()
+        await self._alarms.over()
         await workflow.wait_condition(workflow.all_handlers_finished)
         return self._finish()
 
@@ -118,7 +112,7 @@ class MintRequestWorkflow:
             expires_at=self._run.expires_at,
             run_id=workflow.info().run_id,
         )
-        standing = await self._write(steps.OPEN, step, Standing)
+        standing = await write_step(steps.OPEN, step, Standing)
         self._run.touch(standing.last_activity_at)
         self._run.next_stage = standing.next_stage
         self._opened = True
@@ -128,19 +122,9 @@ class MintRequestWorkflow:
         """Wait for a decision; meanwhile time runs the stages and, at last, the expiry."""
         while self._standing.status is MintStatus.PENDING:
             due = self._run.due_next()
-            left = due.ready_at - workflow.now()
-            if left > timedelta(0):
-                self._describe(due)
-                try:
-                    await workflow.wait_condition(
-                        functools.partial(self._overtaken, due),
-                        timeout=left,
-                        timeout_summary=due.name,
-                    )
-                    continue
-                except TimeoutError:
-                    pass
-            await self._run_due(due)
+            self._describe(due)
+            if await comes_due(due, functools.partial(self._overtaken, due)):
+                await self._run_due(due)
 
     def _overtaken(self, due: Due) -> bool:
         return self._standing.status is not MintStatus.PENDING or self._run.due_next() != due
@@ -152,11 +136,11 @@ class MintRequestWorkflow:
                 return
             if due.stage is None:
                 expire = ExpireStep(request_id=self._request.id, at=workflow.now())
-                self._take(await self._write(steps.EXPIRE, expire, Standing, due.name))
+                self._take(await write_step(steps.EXPIRE, expire, Standing, due.name))
                 return
             stage = StageStep(request_id=self._request.id, stage=due.stage, due_at=due.at, at=workflow.now())
             try:
-                standing = await self._write(steps.RUN_STAGE, stage, Standing, due.name)
+                standing = await write_step(steps.RUN_STAGE, stage, Standing, due.name)
             except FailureError as error:
                 # a stage that can't be run must not keep the request from the next one, or from expiring
                 workflow.logger.error("stage %d was left out: %s", due.stage, cause_of(error))
@@ -174,43 +158,21 @@ class MintRequestWorkflow:
         if self._standing.status not in (MintStatus.APPROVED, MintStatus.SUBMITTING):
             return
         try:
-            answer = await self._execute_submit(_SOON)
+            answer = await ledger_steps.submit(self._request.id, _SOON)
         except ActivityError:
             # no channel account, no Horizon, no worker: let operators see that it waits, and go on
             self._show()
-            answer = await self._execute_submit(None)
+            later = ledger_steps.submit(self._request.id, None)
+            answer = await self._alarms.watch(later, "approved")
         self._submission, self._result = answer, answer.result
         reason = answer.result.reason if answer.result else answer.reason
         self._take(self._standing.model_copy(update={"status": answer.status, "reason": reason}))
-
-    async def _execute_submit(self, within: timedelta | None) -> SubmitAnswer:
-        answer: SubmitAnswer = await workflow.execute_activity(
-            steps.SUBMIT,
-            SubmitStep(request_id=self._request.id),
-            result_type=SubmitAnswer,
-            task_queue=steps.STELLAR_QUEUE,
-            schedule_to_close_timeout=within,
-            start_to_close_timeout=timedelta(minutes=2),
-            heartbeat_timeout=timedelta(seconds=10),
-            retry_policy=_LEDGER_RETRY,
-            summary="pre-check, sign once, send, look",
-        )
-        return answer
 
     async def _settle(self) -> None:
         """Find the payment in a closed ledger, or prove that it can never land."""
         if self._standing.status is not MintStatus.SUBMITTING:
             return
-        result = await workflow.execute_activity(
-            steps.SETTLE,
-            SubmitStep(request_id=self._request.id),
-            result_type=SubmissionResult,
-            task_queue=steps.STELLAR_QUEUE,
-            start_to_close_timeout=timedelta(minutes=10),
-            heartbeat_timeout=timedelta(seconds=10),
-            retry_policy=_LEDGER_RETRY,
-            summary="confirm on the ledger, or prove it never landed",
-        )
+        result = await self._alarms.watch(ledger_steps.settle(self._request.id), "submitted")
         self._result = result
         self._take(
             self._standing.model_copy(update={"status": result.outcome.status, "reason": result.reason})
@@ -218,6 +180,9 @@ class MintRequestWorkflow:
 
     async def _await_resolution(self) -> None:
         """An anomaly waits for an operator's signed resolution, however long that takes."""
+        if self._standing.status is not MintStatus.ANOMALY:
+            return
+        await self._alarms.raise_event(EventKind.ANOMALY, "anomaly")
         await workflow.wait_condition(lambda: self._standing.status is not MintStatus.ANOMALY)
 
     def _finish(self) -> MintResult:
@@ -276,6 +241,25 @@ class MintRequestWorkflow:
         """The same, durable even while no worker runs."""
         await self._acknowledge(signed)
 
+    @workflow.update(name="command")
+    async def take_command(self, signed: Any) -> CommandOutcome:
+        """A signed `escalation.cancel` or `escalation.resume`: about the stages, never about the request."""
+        async with self._in_turn():
+            step = CommandStep(
+                run_id=self._request.id,
+                tenant=self._request.tenant,
+                signed=as_json_object((signed,)),
+                at=workflow.now(),
+            )
+            try:
+                answer = await write_step(steps.COMMAND, step, CommandAnswer)
+            except FailureError as error:
+                workflow.logger.error("a command could not be processed: %s", cause_of(error))
+                return CommandOutcome(accepted=False, message=cause_of(error).message, reason="internal")
+            if answer.request is not None:
+                self._take(answer.request)
+            return answer.outcome
+
     @workflow.update
     async def claim(self, message: AssignMessage) -> Standing:
         """`actor` works on the request now; approves nothing."""
@@ -315,7 +299,7 @@ class MintRequestWorkflow:
         async with self._in_turn():
             step = CommentStep(request_id=self._request.id, at=workflow.now(), **message.model_dump())
             try:
-                self._take(await self._write(steps.COMMENT, step, Standing))
+                self._take(await write_step(steps.COMMENT, step, Standing))
             except FailureError as error:
                 workflow.logger.warning("refused a comment: %s", cause_of(error))
                 return
@@ -342,7 +326,7 @@ class MintRequestWorkflow:
                 at=now,
             )
             try:
-                answer = await self._write(steps.DECIDE, step, DecideAnswer)
+                answer = await write_step(steps.DECIDE, step, DecideAnswer)
             except FailureError as error:
                 # a failure that leaves a signal handler would fail the whole workflow
                 workflow.logger.error("a decision could not be processed: %s", cause_of(error))
@@ -362,7 +346,7 @@ class MintRequestWorkflow:
                 at=workflow.now(),
             )
             try:
-                answer = await self._write(steps.ACKNOWLEDGE, step, AckAnswer)
+                answer = await write_step(steps.ACKNOWLEDGE, step, AckAnswer)
             except FailureError as error:
                 # a failure that leaves a signal handler would fail the whole workflow
                 workflow.logger.error("an ack could not be processed: %s", cause_of(error))
@@ -402,7 +386,7 @@ class MintRequestWorkflow:
                 step=f"{verb}:{message.message_id}",
             )
             try:
-                standing = await self._write(steps.ASSIGN, step, Standing)
+                standing = await write_step(steps.ASSIGN, step, Standing)
             except FailureError as error:
                 raise cause_of(error) from error
             self._run.touch(step.at)
@@ -414,20 +398,6 @@ class MintRequestWorkflow:
 
     # ---- plumbing
 
-    async def _write(
-        self, name: str, step: BaseModel, answer: type[Answer], summary: str | None = None
-    ) -> Answer:
-        """One transaction in the database: a local activity, since several cost one round trip."""
-        result: Answer = await workflow.execute_local_activity(
-            name,
-            step,
-            result_type=answer,
-            start_to_close_timeout=timedelta(seconds=30),
-            retry_policy=_DATABASE_RETRY,
-            summary=summary,
-        )
-        return result
-
     def _take(self, standing: Standing) -> None:
         """Adopt what a step has written, and show it where operators look.
 
@@ -435,6 +405,7 @@ class MintRequestWorkflow:
         """
         self._standing = standing
         self._run.acknowledge(standing.acknowledged_at)
+        self._run.cancel(standing.escalation_cancelled_at is not None)
         if standing.status is not MintStatus.APPROVED:
             self._show()
         self._describe(self._run.due_next() if standing.status is MintStatus.PENDING else None)

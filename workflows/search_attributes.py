@@ -6,12 +6,13 @@ They are plain text on the server even where a codec encrypts the rest, so no pe
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 
 from domain.amounts import STROOPS_PER_UNIT
 from domain.mint_request import MintRequest, MintStatus
+from domain.runs import EventRun
 
 STATUS: Final = SearchAttributeKey.for_keyword("MintStatus")
 TENANT: Final = SearchAttributeKey.for_keyword("MintTenant")
@@ -40,3 +41,11 @@ def at_start(request: MintRequest, expires_at: datetime) -> TypedSearchAttribute
             SearchAttributePair(EXPIRES_AT, expires_at),
         ]
     )
+
+
+def of_run(run: EventRun) -> TypedSearchAttributes:
+    """The attributes of an event's run: whose it is, and when it ends by itself."""
+    pairs: list[SearchAttributePair[Any]] = [SearchAttributePair(TENANT, run.tenant)]
+    if run.closes_at is not None:
+        pairs.append(SearchAttributePair(EXPIRES_AT, run.closes_at))
+    return TypedSearchAttributes(pairs)

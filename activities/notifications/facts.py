@@ -89,6 +89,9 @@ class NotificationFacts:
                 "resubmit": f" --as {name}",
                 "show": "",
             }.items()
+        } | {
+            "inspect": f"mintkeeper ledger inspect {one_line(self.request_id)}",
+            "doctor": "mintkeeper doctor",
         }
 
 

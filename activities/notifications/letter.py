@@ -19,7 +19,9 @@ from domain.records import DeliveryJob
 
 _FACTS = TypeAdapter(NotificationFacts)
 
-ACKNOWLEDGED_KINDS = frozenset({"opened", "reminder", "escalation"})
+ACKNOWLEDGED_KINDS = frozenset(
+    {"opened", "reminder", "escalation", "event_anomaly", "event_stalled", "event_overdue"}
+)
 """Messages whose recipients can say "I am on it"."""
 
 

@@ -34,6 +34,9 @@ KINDS = (
     "timeout_failed",
     "anomaly",
     "resubmitted",
+    "event_anomaly",
+    "event_stalled",
+    "event_overdue",
 )
 
 # Label in the message and name of the fact; a fact that is empty is left out.

@@ -1,0 +1,181 @@
+"""The run of an operational event: stages until somebody is on it, it is over, or its time is.
+
+The same engine as inside a mint request (`domain.escalation.EscalationRun`). It moves no authority: a
+stage's `grants` has a meaning only inside a mint request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from typing import Any
+
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError, FailureError
+
+from workflows.handling import Turn, as_json_object, cause_of, comes_due, write_step
+
+with workflow.unsafe.imports_passed_through():
+    from domain import steps
+    from domain.ack import AckOutcome, AckRefusal
+    from domain.escalation import Due
+    from domain.mint_request import utc_text
+    from domain.runs import RunState
+    from domain.steps import (
+        CommandAnswer,
+        CommandOutcome,
+        CommandStep,
+        EscalationOrder,
+        EventStageStep,
+        RunAckAnswer,
+        RunAckStep,
+        RunStanding,
+        RunStep,
+    )
+
+
+@workflow.defn(name="Escalation")
+class EscalationWorkflow:
+    """One run of an event; its id is `escalation-<run id>`."""
+
+    @workflow.init
+    def __init__(self, order: EscalationOrder) -> None:
+        # handlers may run before the first line of `run`, so all state is born here
+        self._order = order
+        self._id = order.run.id
+        self._run = order.run.escalation()
+        self._standing = RunStanding.of(order.run)
+        self._opened = False
+        self._turn = asyncio.Lock()
+
+    @workflow.run
+    async def run(self, order: EscalationOrder) -> RunStanding:  # noqa: ARG002 - `__init__` keeps it
+        """See the run through; one that was started again goes on where the database stands."""
+        self._take(await self._look())
+        self._opened = True
+        while self._standing.state is RunState.RUNNING:
+            due = self._run.due_next()
+            self._describe(due)
+            if await comes_due(due, functools.partial(self._overtaken, due)):
+                await self._run_due(due)
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return self._standing
+
+    def _overtaken(self, due: Due) -> bool:
+        return self._standing.state is not RunState.RUNNING or self._run.due_next() != due
+
+    async def _run_due(self, due: Due) -> None:
+        async with self._turn:
+            # an ack that held the turn may have moved the clock
+            if self._overtaken(due):
+                return
+            now = workflow.now()
+            if due.stage is None:
+                step = RunStep(run_id=self._id, at=now)
+                self._take(await write_step(steps.CLOSE_RUN, step, RunStanding, due.name))
+                return
+            stage = EventStageStep(run_id=self._id, stage=due.stage, due_at=due.at, at=now)
+            try:
+                self._take(await write_step(steps.RUN_EVENT_STAGE, stage, RunStanding, due.name))
+            except FailureError as error:
+                # a stage that can't be run must not keep the next one away
+                workflow.logger.error("stage %d was left out: %s", due.stage, cause_of(error))
+                self._run.next_stage = due.stage + 1
+
+    # ---- messages; any number of arguments of any shape, as in a mint request
+
+    @workflow.signal
+    async def look(self, *_: Any) -> None:
+        """Its reason may be over: see for yourself."""
+        async with self._in_turn():
+            try:
+                self._take(await self._look())
+            except FailureError as error:
+                workflow.logger.warning("could not look: %s", cause_of(error))
+
+    @workflow.update
+    async def acknowledge(self, signed: Any) -> AckOutcome:
+        """The envelope of an ack token: its recipient is on it, and the stages to come are held back."""
+        return await self._acknowledge((signed,))
+
+    @workflow.signal
+    async def ack(self, *signed: Any) -> None:
+        """The same, durable even while no worker runs."""
+        await self._acknowledge(signed)
+
+    @workflow.update(name="command")
+    async def take_command(self, signed: Any) -> CommandOutcome:
+        """A signed `escalation.cancel` or `escalation.resume`."""
+        return await self._command((signed,))
+
+    @take_command.validator
+    def _command_validator(self, signed: Any) -> None:  # noqa: ARG002 - the signature is the update's
+        if self._standing.state is not RunState.RUNNING:
+            raise ApplicationError(f"the escalation is {self._standing.state} already", type="not_open")
+
+    @workflow.query
+    def view(self) -> RunStanding:
+        """The run as its workflow sees it."""
+        return self._standing
+
+    async def _acknowledge(self, signed: tuple[Any, ...]) -> AckOutcome:
+        async with self._in_turn():
+            step = RunAckStep(
+                run_id=self._id,
+                request_id=self._order.run.request_id,
+                tenant=self._order.run.tenant,
+                signed=as_json_object(signed),
+                at=workflow.now(),
+            )
+            try:
+                answer = await write_step(steps.ACKNOWLEDGE_RUN, step, RunAckAnswer)
+            except FailureError as error:
+                workflow.logger.error("an ack could not be processed: %s", cause_of(error))
+                return AckOutcome(reason=AckRefusal.INTERNAL, message=cause_of(error).message)
+            self._take(answer.standing)
+            return answer.outcome
+
+    async def _command(self, signed: tuple[Any, ...]) -> CommandOutcome:
+        async with self._in_turn():
+            step = CommandStep(
+                run_id=self._id,
+                tenant=self._order.run.tenant,
+                signed=as_json_object(signed),
+                at=workflow.now(),
+            )
+            try:
+                answer = await write_step(steps.COMMAND, step, CommandAnswer)
+            except FailureError as error:
+                workflow.logger.error("a command could not be processed: %s", cause_of(error))
+                return CommandOutcome(accepted=False, message=cause_of(error).message, reason="internal")
+            if answer.run is not None:
+                self._take(answer.run)
+            return answer.outcome
+
+    # ---- plumbing
+
+    def _in_turn(self) -> Turn:
+        return Turn(self._turn, lambda: self._opened)
+
+    async def _look(self) -> RunStanding:
+        step = RunStep(run_id=self._id, at=workflow.now())
+        return await write_step(steps.OPEN_RUN, step, RunStanding)
+
+    def _take(self, standing: RunStanding) -> None:
+        self._standing = standing
+        self._run.next_stage = standing.next_stage
+        self._run.acknowledge(standing.acknowledged_at)
+        self._describe(self._run.due_next())
+
+    def _describe(self, due: Due) -> None:
+        """What operators see in the Web UI."""
+        run, standing = self._order.run, self._standing
+        lines = [f"**{standing.state}** {run.event_kind}: {self._order.summary}", ""]
+        if standing.state is RunState.RUNNING:
+            lines.append(f"* next: {due.name} at {utc_text(due.at)}")
+        if standing.acknowledged_at is not None:
+            lines.append(f"* {standing.acknowledged_by} is on it since {utc_text(standing.acknowledged_at)}")
+        if standing.reason:
+            lines.append(f"* {standing.reason}")
+        lines.append(f"* see `mintkeeper escalation show {run.id}`")
+        workflow.set_current_details("\n".join(lines))
