@@ -1,12 +1,16 @@
 """Running the real command line, as a process of its own or, where nothing is shared, in this one."""
 
 import asyncio
+import functools
 import json
 import os
+import subprocess
 import sys
-from collections.abc import AsyncIterator
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -14,6 +18,7 @@ import pytest_asyncio
 from typer.testing import CliRunner
 
 from commands.stack import STACK_FILE
+from tests.cli import nursery
 from tests.support.postgres import Seeded
 from worker import mint_worker
 
@@ -45,9 +50,11 @@ class Result:
 class CommandLine:
     """The CLI with an environment of its own."""
 
-    def __init__(self, data_dir: Path, environment: dict[str, str]) -> None:
+    def __init__(self, data_dir: Path, environment: dict[str, str], nursery: Path | None = None) -> None:
         self.data_dir = data_dir
         self.environment = environment
+        self.nursery = nursery
+        """Where processes are forked; None: each begins anew, with all its imports."""
 
     async def __call__(self, *arguments: str, **changes: str) -> Result:
         """Run `mintkeeper <arguments> --data-dir …`; `changes` to the environment by variable name."""
@@ -56,20 +63,35 @@ class CommandLine:
             for name, value in os.environ.items()
             if not name.startswith(("MINTKEEPER_", "TEMPORAL_"))
         }
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "cli",
-            *arguments,
-            "--data-dir",
-            str(self.data_dir),
+        environment = {**inherited, **self.environment, **changes}
+        command = [*arguments, "--data-dir", str(self.data_dir)]
+        begin = _begin_anew if self.nursery is None else functools.partial(nursery.run, self.nursery)
+        code, out, err = await begin(command, environment)
+        return Result(code, out.decode(), err.decode())
+
+
+async def _begin_anew(command: list[str], environment: dict[str, str]) -> tuple[int, bytes, bytes]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "cli", *command, cwd=ROOT, env=environment, stdout=PIPE, stderr=PIPE
+    )
+    out, err = await process.communicate()
+    return process.returncode, out, err
+
+
+@pytest.fixture(scope="session")
+def command_nursery() -> Iterator[Path]:
+    """Where this test process has its commands forked: its socket."""
+    with TemporaryDirectory(prefix="mintkeeper-cli-") as directory:
+        door = Path(directory) / "door"
+        with subprocess.Popen(
+            [sys.executable, "-m", "tests.cli.nursery", str(door)],
             cwd=ROOT,
-            env={**inherited, **self.environment, **changes},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        out, err = await process.communicate()
-        return Result(process.returncode, out.decode(), err.decode())
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+        ) as process:
+            assert process.stdout.readline() == b"ready\n"
+            yield door
+            process.kill()
 
 
 @pytest.fixture
@@ -85,9 +107,9 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture
-def cli(tmp_path, environment) -> CommandLine:
+def cli(tmp_path, environment, command_nursery) -> CommandLine:
     """The CLI where everything it depends on is down."""
-    return CommandLine(tmp_path, environment)
+    return CommandLine(tmp_path, environment, command_nursery)
 
 
 @pytest.fixture
@@ -148,14 +170,14 @@ def write_stack(data_dir: Path, **changes: Any) -> None:
 
 
 @pytest_asyncio.fixture
-async def desk(tmp_path, environment, seeded, temporal_server) -> AsyncIterator[CommandLine]:
+async def desk(tmp_path, environment, seeded, temporal_server, command_nursery) -> AsyncIterator[CommandLine]:
     """The CLI with a real database and a real Temporal server; no worker unless a test starts one."""
     write_keys(tmp_path, seeded)
     connected = {
         "MINTKEEPER_DATABASE_URL": seeded.url,
         "TEMPORAL_ADDRESS": temporal_server.client.service_client.config.target_host,
     }
-    yield CommandLine(tmp_path, environment | connected)
+    yield CommandLine(tmp_path, environment | connected, command_nursery)
     # the next test's worker polls the same queue, with another database
     async for left in temporal_server.client.list_workflows("ExecutionStatus = 'Running'"):
         await temporal_server.client.get_workflow_handle(left.id).terminate()

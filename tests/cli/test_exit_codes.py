@@ -4,6 +4,8 @@ import asyncio
 
 import pytest
 
+from tests.cli.conftest import CommandLine
+
 RUNS = 100
 AT_ONCE = 4
 """More processes than cores, so that they end at unlucky moments."""
@@ -27,6 +29,6 @@ async def test_a_command_that_uses_temporal_never_fails_at_its_end(cli, temporal
 @pytest.mark.parametrize(
     ("arguments", "code"), [(("show", "mr_1"), 1), (("show",), 2), (("doctor", "--help"), 0)]
 )
-async def test_the_process_ends_with_the_code_of_its_command(cli, arguments, code):
-    """Refused or failed is 1, wrong usage is 2, done is 0."""
-    assert (await cli(*arguments)).code == code
+async def test_the_process_ends_with_the_code_of_its_command(tmp_path, environment, arguments, code):
+    """Refused or failed is 1, wrong usage is 2, done is 0: as a shell sees it."""
+    assert (await CommandLine(tmp_path, environment)(*arguments)).code == code

@@ -59,7 +59,7 @@ async def test_what_was_approved_while_horizon_was_down_is_minted_once_it_is_up(
         "MINTKEEPER_ISSUER_SIGNER": "env:ISSUER_SEED",
         "MINTKEEPER_CHANNEL_SIGNER": "env:CHANNEL_SEED",
     }
-    cli = CommandLine(desk.data_dir, desk.environment | environment | signers)
+    cli = CommandLine(desk.data_dir, desk.environment | environment | signers, desk.nursery)
     async with running_worker(cli):
         submitted = await cli(*submit_arguments(asset=asset, to=holder, key="while-down"))
         assert (submitted.code, submitted.err) == (0, "")
