@@ -70,7 +70,8 @@ WITH result AS (
         AS r (id, provider_id, note)
 ), settled AS (
     UPDATE deliveries d SET state = 'accepted', accepted_at = :at, lease_until = NULL, next_attempt_at = NULL,
-        provider_id = r.provider_id, note = concat_ws('; ', nullif(d.note, ''), nullif(r.note, '')), error = ''
+        provider_id = r.provider_id, error = '',
+        note = concat_ws('; ', nullif(d.note, ''), nullif(r.note, ''))
     FROM result r WHERE d.id = r.id AND d.state NOT IN ('accepted', 'skipped')
     RETURNING d.id, d.attempt
 )
@@ -80,7 +81,8 @@ WHERE a.delivery_id = s.id AND a.attempt = s.attempt
 _SETTLED = text("""
 WITH settled AS (
     UPDATE deliveries SET state = :state, lease_until = NULL, next_attempt_at = :retry_at, error = :error,
-        note = CASE WHEN :note = '' THEN note WHEN fallback_of IS NULL THEN :note ELSE note || '; ' || :note END,
+        note = CASE WHEN :note = '' THEN note WHEN fallback_of IS NULL THEN :note
+            ELSE note || '; ' || :note END,
         revise_at = CASE WHEN :state IN ('skipped', 'dead') THEN NULL ELSE revise_at END
     WHERE id = ANY (CAST(:ids AS varchar[])) AND state = 'sending'
     RETURNING id, attempt
