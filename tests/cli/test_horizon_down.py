@@ -42,7 +42,8 @@ async def running_worker(cli: CommandLine):
 async def until_status(cli: CommandLine, request_id: str, status: str) -> dict:
     """Wait until `show` says so."""
     async with asyncio.timeout(PATIENCE):
-        while (shown := (await cli("show", request_id, "--json")).json)["status"] != status:
+        # the request may not be recorded yet
+        while (shown := (await cli("show", request_id, "--json")).json).get("status") != status:
             await asyncio.sleep(0.5)
         return shown
 
