@@ -78,11 +78,18 @@ class EscalationPolicy(BaseModel):
     @model_validator(mode="after")
     def _ordered(self) -> EscalationPolicy:
         delays = [stage.delay_seconds for stage in self.stages]
-        if any(later <= earlier for earlier, later in itertools.pairwise(delays)):
-            msg = "stage delays must strictly increase"
-            raise ValueError(msg)
+        for number, (earlier, later) in enumerate(itertools.pairwise(delays), start=1):
+            if later <= earlier:
+                msg = (
+                    f"stages[{number}] (at {later} s) must come after stages[{number - 1}] (at {earlier} s): "
+                    "delays count from the start and strictly increase"
+                )
+                raise ValueError(msg)
         if self.auto_close_minutes * 60 <= delays[-1]:
-            msg = "the expiry (autoCloseMinutes) must come after the last stage"
+            msg = (
+                f"the expiry (autoCloseMinutes {self.auto_close_minutes}) must come after the last stage: "
+                f"make it more than {delays[-1] // 60}, or the stage earlier"
+            )
             raise ValueError(msg)
         return self
 

@@ -80,7 +80,7 @@ def _unreachable(stage: Stage, today: Circumstances) -> Iterator[str]:
             )
         elif kinds == {"email"} and (deaf := _without_address(of_tier, today.topics)):
             yield (
-                f"tells tier {tier} by e-mail only, but {', '.join(deaf)} have no address: "
+                f"tells tier {tier} by e-mail only, and nobody of {', '.join(deaf)} has an address: "
                 "set one with 'mintkeeper user set --email', or add a channel"
             )
 
