@@ -72,7 +72,8 @@ WITH result AS (
     UPDATE deliveries d SET state = 'accepted', accepted_at = :at, lease_until = NULL, next_attempt_at = NULL,
         provider_id = r.provider_id, error = '',
         note = concat_ws('; ', nullif(d.note, ''), nullif(r.note, ''))
-    FROM result r WHERE d.id = r.id AND d.state NOT IN ('accepted', 'skipped')
+    FROM result r WHERE d.id = r.id AND d.state NOT IN ('accepted', 'delivered', 'skipped')
+        AND (d.state <> 'dead' OR d.accepted_at IS NULL)
     RETURNING d.id, d.attempt
 )
 UPDATE delivery_attempts a SET outcome = 'accepted' FROM settled s
@@ -80,14 +81,15 @@ WHERE a.delivery_id = s.id AND a.attempt = s.attempt
 """)
 _SETTLED = text("""
 WITH settled AS (
-    UPDATE deliveries SET state = :state, lease_until = NULL, next_attempt_at = :retry_at, error = :error,
-        note = CASE WHEN :note = '' THEN note WHEN fallback_of IS NULL THEN :note
+    UPDATE deliveries SET state = CAST(:state AS varchar), lease_until = NULL, next_attempt_at = :retry_at,
+        error = :error,
+        note = CASE WHEN CAST(:note AS varchar) = '' THEN note WHEN fallback_of IS NULL THEN :note
             ELSE note || '; ' || :note END,
-        revise_at = CASE WHEN :state IN ('skipped', 'dead') THEN NULL ELSE revise_at END
+        revise_at = CASE WHEN CAST(:state AS varchar) IN ('skipped', 'dead') THEN NULL ELSE revise_at END
     WHERE id = ANY (CAST(:ids AS varchar[])) AND state = 'sending'
     RETURNING id, attempt
 )
-UPDATE delivery_attempts a SET outcome = :state, detail = :detail FROM settled s
+UPDATE delivery_attempts a SET outcome = CAST(:state AS varchar), detail = :detail FROM settled s
 WHERE a.delivery_id = s.id AND a.attempt = s.attempt
 """)
 _NEXT_DUE = text("SELECT least(min(next_attempt_at), min(lease_until)) FROM deliveries")

@@ -7,6 +7,7 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
+from activities.notifications.fallback import give_up_exhausted
 from db import reads
 from db.session import Database
 from db.writes import deliveries, dictionaries, requests, submissions
@@ -235,6 +236,9 @@ async def test_an_expired_lease_is_claimed_again_until_no_attempt_is_left(seeded
         assert await claim(seeded.database, now + timedelta(seconds=59)) == []
         now += timedelta(seconds=60)
     assert await claim(seeded.database, now) == []
+    await give_up_exhausted(seeded.database, now - timedelta(seconds=1))
+    assert (await state_of(seeded, job.id)).state is DeliveryState.SENDING
+    await give_up_exhausted(seeded.database, now)
     assert (await state_of(seeded, job.id)).state is DeliveryState.DEAD
     async with seeded.database.transaction() as tx:
         outcomes = (await tx.scalars(text("SELECT outcome FROM delivery_attempts ORDER BY attempt"))).all()
