@@ -21,7 +21,7 @@ _HEAD = text("SELECT tenant, seq, hash FROM audit_heads WHERE tenant = :tenant")
 _OF_REQUEST = text("SELECT at, kind, actor, body FROM audit_events WHERE request_id = :id ORDER BY seq")
 _DELIVERIES = text("""
 SELECT id, tenant, request_id, kind, channel, channel_kind, recipient, target, state, attempt, max_attempts,
-    due_at, next_attempt_at, accepted_at, provider_id, note, error
+    due_at, next_attempt_at, accepted_at, provider_id, note, error, stage, run_id, fallback_of
 FROM deliveries WHERE CAST(:request_id AS varchar) IS NULL OR request_id = :request_id
 ORDER BY due_at, channel COLLATE "C", recipient COLLATE "C", id
 """)
@@ -59,6 +59,10 @@ class DeliveryView(BaseModel):
     provider_id: str
     note: str
     error: str
+    stage: int | None
+    run_id: str | None
+    fallback_of: str | None
+    """The dead delivery in whose place it was sent."""
 
 
 class NotificationView(BaseModel):
