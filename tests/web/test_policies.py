@@ -1,6 +1,8 @@
 """`/api/policies` of the real web server: what may be read, and which signed commands take effect."""
 
 import asyncio
+import base64
+import hashlib
 import json
 from datetime import UTC, datetime, timedelta
 
@@ -267,3 +269,38 @@ async def test_a_policy_that_fails_its_checks_is_a_problem(web, seeded):
     answer = await send(web, seeded, a_command(body=content(stages=stages)))
     assert (answer.status_code, answer.json()["code"]) == (409, "refused")
     assert "no channel pigeon" in answer.json()["detail"]
+
+
+START = {"start": "2026-03-28T18:00:00+00:00"}
+
+
+async def test_a_simulation_is_read_as_json_or_as_a_picture(web):
+    """By the Accept header or by the name; the picture's own style is the only one it allows."""
+    path = f"/api/policies/{POLICY.id}/simulation"
+    document = (await web.get(path, params=START)).json()
+    assert document["expires_at"] == "2026-03-29T18:00:00Z"
+    named = await web.get(f"{path}.svg", params=START)
+    accepted = await web.get(path, params=START, headers={"Accept": "image/svg+xml"})
+    assert named.headers["content-type"].startswith("image/svg+xml")
+    assert named.text == accepted.text
+    style = named.text.partition("<style>")[2].partition("</style>")[0]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert f"style-src 'sha256-{digest}'" in named.headers["content-security-policy"]
+    assert named.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("policy", "changes", "status"),
+    [
+        ("none", {}, 404),
+        (POLICY.id, {"start": "today"}, 400),
+        (POLICY.id, {"topic": "mars"}, 404),
+        (POLICY.id, {"requester": "nobody"}, 404),
+        (POLICY.id, {"sla_scale": 0}, 422),
+    ],
+)
+async def test_a_simulation_of_nothing_is_refused(web, policy, changes, status):
+    """What is unknown or makes no sense."""
+    for suffix in ("", ".svg"):
+        answer = await web.get(f"/api/policies/{policy}/simulation{suffix}", params=START | changes)
+        assert answer.status_code == status
