@@ -37,6 +37,8 @@ class Settings(BaseSettings):
     slack_base_url: str = ""
     sendgrid_api_key: str = ""
     sendgrid_host: str = ""
+    sendgrid_webhook_key: str = ""
+    """Public key (base64 DER) of SendGrid's signed event webhook; empty: its events are not taken."""
     email_from: str = ""
     telegram_bot_token: str = ""
     telegram_chat_id: str = ""

@@ -166,13 +166,19 @@ async def sandbox(
             raise Unavailable(f"the sandbox ledger cannot listen on port {port}: {error.strerror}") from error
 
 
-async def providers(cli: Cli, port: Port = 0) -> None:
+async def providers(
+    cli: Cli,
+    port: Port = 0,
+    sendgrid_events: Annotated[
+        str, typer.Option("--sendgrid-events", metavar="URL", help="Where SendGrid's signed events go.")
+    ] = "",
+) -> None:
     """Run the provider console alone: stands in for Slack, SendGrid, Telegram and PagerDuty."""
     from sandbox.providers.server import serve
     from starter.local.signals import stop_event
 
     with stop_event() as stop:
-        await serve(port, lambda url: _say_ready(cli, url), stop)
+        await serve(port, lambda url: _say_ready(cli, url), stop, sendgrid_events)
 
 
 def _say_ready(cli: Cli, url: str) -> None:

@@ -19,6 +19,7 @@ from web import health
 from web.api import acks as acks_api
 from web.api import policies as policies_api
 from web.api import requests as api
+from web.api import sendgrid
 from web.errors import problem
 from web.metrics import Scrapes
 from web.pages import acks as acks_pages
@@ -33,6 +34,7 @@ def create_app(settings: Settings) -> FastAPI:
     """The application; its connections close when it stops. Raises ConfigurationError."""
     database = Database(settings.database_url, pool_size=4)
     authority = open_authority(settings.authority_key)
+    sendgrid.check_key(settings.sendgrid_webhook_key)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -53,6 +55,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(pages.router)
     app.include_router(acks_api.router)
     app.include_router(acks_pages.router)
+    app.include_router(sendgrid.router)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     return app
 

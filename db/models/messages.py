@@ -48,6 +48,7 @@ class DeliveryRow(Table, table=True):
         Index("deliveries_by_run", "run_id", postgresql_where=text("run_id IS NOT NULL")),
         Index("deliveries_held", "deferred_until", "recipient", postgresql_where=text("state = 'deferred'")),
         Index("deliveries_to_revise", "revise_at", postgresql_where=text("revise_at IS NOT NULL")),
+        Index("deliveries_to_replace", "replace_at", postgresql_where=text("replace_at IS NOT NULL")),
         Index(
             "deliveries_figures",
             "channel",
@@ -95,6 +96,8 @@ class DeliveryRow(Table, table=True):
     revise_attempt: int = Field(sa_column_kwargs={"server_default": text("0")})
     ack_revoked_at: datetime | None = Field(sa_type=Moment)
     """Its acknowledgement links are worthless since then."""
+    replace_at: datetime | None = Field(sa_type=Moment)
+    """Since then it is known to be lost at its provider, and something has to take its place."""
 
 
 class DeliveryAttemptRow(Table, table=True):

@@ -17,7 +17,9 @@ from db.writes import audit
 from domain.escalation import EscalationPolicy
 
 _EXHAUSTED = text("""
-SELECT id FROM deliveries WHERE lease_until <= :now AND attempt >= max_attempts ORDER BY lease_until LIMIT 100
+(SELECT id FROM deliveries WHERE lease_until <= :now AND attempt >= max_attempts
+    ORDER BY lease_until LIMIT 100)
+UNION ALL (SELECT id FROM deliveries WHERE replace_at <= :now ORDER BY replace_at LIMIT 100)
 """)
 _LOST = text("""
 WITH dead AS (
@@ -29,6 +31,7 @@ WITH dead AS (
 UPDATE delivery_attempts a SET outcome = 'ambiguous', detail = 'no answer before the lease ended'
 FROM dead WHERE a.delivery_id = dead.id AND a.attempt = dead.attempt AND a.outcome IS NULL
 """)
+_TAKEN_UP = text("UPDATE deliveries SET replace_at = NULL WHERE id = :id AND replace_at IS NOT NULL")
 _REQUEST_LOCK = text("""
 SELECT 1 FROM mint_requests WHERE id = (SELECT request_id FROM deliveries WHERE id = :id) FOR NO KEY UPDATE
 """)
@@ -124,13 +127,15 @@ class Substitute:
 
 
 async def exhausted(tx: Transaction, now: datetime) -> list[str]:
-    """Deliveries whose last attempt had no answer before its lease ended; at most 100."""
+    """Deliveries whose last attempt had no answer before its lease ended, and those that their provider
+    has lost since; at most 100 of each."""
     return [row.id for row in await tx.rows(_EXHAUSTED, {"now": now})]
 
 
 async def give_up_exhausted(tx: Transaction, id: str, now: datetime) -> None:
     """Let such a delivery be dead, unless its answer has come meanwhile."""
     await tx.run(_LOST, {"id": id, "now": now})
+    await tx.run(_TAKEN_UP, {"id": id})
 
 
 async def hold_request(tx: Transaction, id: str) -> None:

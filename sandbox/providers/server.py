@@ -11,6 +11,7 @@ from dataclasses import asdict
 from aiohttp import web
 
 from domain.errors import Unavailable
+from sandbox.providers.events import Events
 from sandbox.providers.faults import BadFault, Faults, parse_fault
 from sandbox.providers.messages import Messages
 from sandbox.providers.page import HEADERS, STYLE, page
@@ -30,14 +31,16 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Providers:
     """The providers, what they received, and the faults that wait for their callers."""
 
-    def __init__(self) -> None:
+    def __init__(self, sendgrid_events: str = "") -> None:
         self._messages = Messages()
+        self._events = Events(sendgrid_events)
         self._faults = Faults()
         self._vendors: tuple[Vendor, ...] = (Slack(), SendGrid(), Telegram(), PagerDuty(), Webhook())
 
     def app(self) -> web.Application:
         """The application with all routes."""
         app = web.Application()
+        app.router.add_post("/sendgrid/webhook", self._tell_events)
         for vendor in self._vendors:
             app.router.add_post(f"/{vendor.name}/{{path:.+}}", self._calls_of(vendor))
         app.router.add_get("/", self._show_page)
@@ -65,6 +68,8 @@ class Providers:
             answer = vendor.answer(call)
             if answer.message:
                 self._messages.add(vendor.name, answer.message)
+                if vendor.name == SendGrid.name:
+                    self._events.sent(answer.message)
             return _hang_up(request) if fault and fault.kind == "drop" else _response(answer)
 
         return handle
@@ -81,6 +86,14 @@ class Providers:
 
     async def _clear_messages(self, _: web.Request) -> web.Response:
         return web.json_response({"deleted": self._messages.clear()})
+
+    async def _tell_events(self, request: web.Request) -> web.Response:
+        """From now on SendGrid's events go to the `url` of the body; empty: nowhere."""
+        url = (await _read_body(request)).get("url")
+        if not isinstance(url, str):
+            return _bad_input("url must be a text")
+        self._events.url = url
+        return web.json_response({"url": url})
 
     async def _list_faults(self, _: web.Request) -> web.Response:
         return web.json_response(self._faults.listed())
@@ -100,12 +113,13 @@ class Providers:
 
 
 @asynccontextmanager
-async def running_providers(port: int = 0) -> AsyncIterator[str]:
+async def running_providers(port: int = 0, sendgrid_events: str = "") -> AsyncIterator[str]:
     """The console on 127.0.0.1 while the block runs; gives its base URL; port 0 takes a free one.
 
-    Raises Unavailable when the port is taken.
+    SendGrid's signed events go to the URL `sendgrid_events`, if any. Raises Unavailable when the port is
+    taken.
     """
-    runner = web.AppRunner(Providers().app(), access_log=None, shutdown_timeout=1.0)
+    runner = web.AppRunner(Providers(sendgrid_events).app(), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
         await _listen(runner, port)
@@ -114,9 +128,11 @@ async def running_providers(port: int = 0) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-async def serve(port: int, on_ready: Callable[[str], None], stop: asyncio.Event) -> None:
+async def serve(
+    port: int, on_ready: Callable[[str], None], stop: asyncio.Event, sendgrid_events: str = ""
+) -> None:
     """Serve until `stop` is set; `on_ready` gets the base URL. Raises Unavailable when the port is taken."""
-    async with running_providers(port) as url:
+    async with running_providers(port, sendgrid_events) as url:
         on_ready(url)
         await stop.wait()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from sandbox.providers.events import PUBLIC_KEY
 from sandbox.providers.webhook import SECRET
 from settings import Settings
 from starter.local.layout import DataDir
@@ -55,6 +56,7 @@ def local_settings(data: DataDir, addresses: Addresses, sla_scale: int) -> Setti
             "slack_base_url": f"{addresses.providers_url}/slack/api/",
             "sendgrid_api_key": "local-sendgrid-key",
             "sendgrid_host": f"{addresses.providers_url}/sendgrid",
+            "sendgrid_webhook_key": PUBLIC_KEY,
             "email_from": "mintkeeper@localhost.localdomain",
             "telegram_bot_token": "local-telegram-token",
             "telegram_base_url": f"{addresses.providers_url}/telegram",

@@ -49,7 +49,8 @@ def providers_part(data: DataDir, env: dict[str, str], addresses: Addresses) -> 
     """The provider console."""
     port = addresses.providers_url.rpartition(":")[2]
     ready = http_ready(f"{addresses.providers_url}/messages")
-    return _own_part("providers", ["--port", port], data, env, ready)
+    options = ["--port", port, "--sendgrid-events", f"{addresses.web_url}/sendgrid/events"]
+    return _own_part("providers", options, data, env, ready)
 
 
 def worker_part(data: DataDir, env: dict[str, str], addresses: Addresses) -> Part:

@@ -126,6 +126,7 @@ ALTER TABLE deliveries
     ADD COLUMN revised_at timestamptz,
     ADD COLUMN revise_attempt integer NOT NULL DEFAULT 0,
     ADD COLUMN ack_revoked_at timestamptz,
+    ADD COLUMN replace_at timestamptz,
     DROP CONSTRAINT deliveries_channel_kind,
     DROP CONSTRAINT deliveries_state,
     DROP CONSTRAINT deliveries_next,
@@ -145,6 +146,7 @@ ALTER TABLE deliveries
 CREATE INDEX deliveries_by_run ON deliveries (run_id) WHERE run_id IS NOT NULL;
 CREATE INDEX deliveries_held ON deliveries (deferred_until, recipient) WHERE state = 'deferred';
 CREATE INDEX deliveries_to_revise ON deliveries (revise_at) WHERE revise_at IS NOT NULL;
+CREATE INDEX deliveries_to_replace ON deliveries (replace_at) WHERE replace_at IS NOT NULL;
 -- the figures for operators are counted from this alone; the rows themselves are ten times as large
 CREATE INDEX deliveries_figures ON deliveries (channel, channel_kind, state)
     INCLUDE (accepted_at, due_at, deferred_until);
@@ -199,7 +201,7 @@ def downgrade() -> None:
         DROP INDEX deliveries_figures;
         ALTER TABLE deliveries DROP COLUMN run_id, DROP COLUMN deferred_until, DROP COLUMN slot_at,
             DROP COLUMN fallback_of, DROP COLUMN delivered_at, DROP COLUMN revise_at, DROP COLUMN revise_lease, DROP COLUMN revised_at,
-            DROP COLUMN revise_attempt, DROP COLUMN ack_revoked_at, DROP CONSTRAINT deliveries_channel_kind,
+            DROP COLUMN revise_attempt, DROP COLUMN ack_revoked_at, DROP COLUMN replace_at, DROP CONSTRAINT deliveries_channel_kind,
             DROP CONSTRAINT deliveries_state, DROP CONSTRAINT deliveries_next,
             DROP CONSTRAINT deliveries_accepted,
             ADD CONSTRAINT deliveries_channel_kind
