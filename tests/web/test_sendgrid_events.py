@@ -151,8 +151,8 @@ async def test_an_event_that_overtakes_the_record_of_its_attempt_is_not_lost(out
     """The relay still holds the row as `sending` and writes `accepted` afterwards: it stays delivered."""
     for kind, state, number in (("delivered", "delivered", 1), ("bounce", "dead", 2)):
         await outbox.run(
-            "UPDATE deliveries SET state = 'sending', accepted_at = NULL, lease_until = now() + interval '60 s' "
-            "WHERE channel_kind = 'email'"
+            "UPDATE deliveries SET state = 'sending', accepted_at = NULL, "
+            "lease_until = now() + interval '60 s' WHERE channel_kind = 'email'"
         )
         await post(web, [event(mail, kind, number, at=number)])
         async with outbox.database.transaction() as tx:
