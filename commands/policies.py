@@ -10,17 +10,13 @@ import typer
 
 from commands.context import Cli, command
 from commands.options import Actor, Tenant, option
-from commands.simulating import simulate
+from commands.simulating import Draft, MaybePolicy, simulate
 from domain.errors import NotFound
 
 if TYPE_CHECKING:
     from db.reads.catalogue import PublishedPolicy
 
 PolicyId = Annotated[str, typer.Argument(metavar="POLICY", help="The policy's id.")]
-AnyPolicy = Annotated[
-    str | None, typer.Argument(metavar="[POLICY]", help="A published policy's id.", show_default=False)
-]
-Draft = Annotated[Path | None, option("--file", "A policy's JSON, instead of a published one.", "FILE")]
 
 
 def register(app: typer.Typer) -> None:
@@ -36,7 +32,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(policy, name="policy")
 
 
-async def check(cli: Cli, policy_id: AnyPolicy = None, file: Draft = None) -> None:
+async def check(cli: Cli, policy_id: MaybePolicy = None, file: Draft = None) -> None:
     """Check a policy against today's people, channels and rules; changes nothing, 1 if it can't work."""
     from commands.drafts import read_policy
     from db.reads.circumstances import circumstances

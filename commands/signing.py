@@ -25,7 +25,7 @@ Target = Annotated[str, option("--target", "Id of the policy or escalation run."
 Body = Annotated[
     Path | None,
     typer.Argument(
-        metavar="[FILE]",
+        metavar="FILE",
         help='JSON that goes with it: the policy to publish, {"reason": "…"} to cancel.',
         show_default=False,
     ),

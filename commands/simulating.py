@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.context import Cli
-from commands.options import Tenant, Text, option
+from commands.options import Text, option
 from domain.errors import InvalidInput
 
 if TYPE_CHECKING:
     from domain.simulation import Message, Simulation, StageForecast
 
-AnyPolicy = Annotated[
-    str | None, typer.Argument(metavar="[POLICY]", help="A published policy's id.", show_default=False)
+MaybePolicy = Annotated[
+    str | None, typer.Argument(metavar="POLICY", help="A published policy's id.", show_default=False)
 ]
 Draft = Annotated[Path | None, option("--file", "A policy's JSON, instead of a published one.", "FILE")]
 
 
 async def simulate(
     cli: Cli,
-    policy_id: AnyPolicy = None,
+    policy_id: MaybePolicy = None,
     file: Draft = None,
     start: Annotated[Text, option("--start", "ISO 8601 with a zone; now unless said.", "MOMENT")] = None,
-    tenant: Tenant = None,
+    tenant: Annotated[Text, option("--tenant", "Refuse a policy of another tenant.")] = None,
     topic: Annotated[Text, option("--topic", "The tenant's first one unless said.")] = None,
     requester: Annotated[Text, option("--requester", "Who asks; told nothing.", "USER")] = None,
     sla_scale: Annotated[int, typer.Option("--sla-scale", min=1, help="Divides every delay.")] = 1,

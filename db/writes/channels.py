@@ -14,7 +14,9 @@ _USED_BY = text("""
 SELECT p.id FROM escalation_policies p, jsonb_array_elements(p.body -> 'stages') AS stage
 WHERE p.tenant = :tenant AND jsonb_exists(stage -> 'channels', :name)
     AND (EXISTS (SELECT 1 FROM tenant_defaults d WHERE d.policy_id = p.id)
-        OR EXISTS (SELECT 1 FROM mint_requests r WHERE r.policy_id = p.id AND r.status = 'PENDING'))
+        OR EXISTS (SELECT 1 FROM event_rules v WHERE v.policy_id = p.id)
+        OR EXISTS (SELECT 1 FROM mint_requests r WHERE r.policy_id = p.id AND r.status = 'PENDING')
+        OR EXISTS (SELECT 1 FROM escalation_runs e WHERE e.policy_id = p.id AND e.ended_at IS NULL))
 ORDER BY p.id LIMIT 1
 """)
 _REMOVE = text("DELETE FROM notification_channels WHERE tenant = :tenant AND name = :name RETURNING kind")
@@ -23,7 +25,7 @@ _REMOVE = text("DELETE FROM notification_channels WHERE tenant = :tenant AND nam
 async def remove_channel(tx: Transaction, *, tenant: str, name: str, actor: str, at: datetime) -> None:
     """Remove a channel; writes one audit event.
 
-    Raises NotFound, and Refused while the tenant's current policy or a PENDING request's policy names it.
+    Raises NotFound, and Refused while a policy that new requests, event rules or runs follow names it.
     """
     params = {"tenant": tenant, "name": name}
     user = await tx.value(_USED_BY, params)

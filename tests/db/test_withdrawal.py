@@ -8,8 +8,9 @@ from sqlalchemy import text
 from db import reads
 from db.reads.catalogue import policies
 from db.session import Database
-from db.writes import event_rules, publication, withdrawal
+from db.writes import channels, dictionaries, event_rules, publication, withdrawal
 from domain.errors import NotFound, Refused
+from domain.escalation import Stage
 from domain.mint_request import MintStatus
 from domain.runs import EventAction, EventKind, EventRule
 from tests.db.acts import expire
@@ -98,6 +99,22 @@ async def test_a_policy_that_an_event_rule_names_stays(seeded):
         await event_rules.set_event_rule(tx, rule=rule, **BY)
     with pytest.raises(Refused, match=r"escalate with policy acme-mint-2 \(submission.stalled\)"):
         await delete(seeded.database, policy.id)
+
+
+async def test_a_channel_that_an_event_escalates_over_stays(seeded):
+    """Removing it would leave the next event with nobody to tell."""
+    desk = [Stage(delay_seconds=0, channels=["desk"])]
+    async with seeded.database.transaction() as tx:
+        settings = {"channel": "#desk"}
+        await dictionaries.set_channel(tx, tenant="acme", name="desk", kind="slack", settings=settings, **BY)
+    policy = await publish(seeded, another(seeded).model_copy(update={"stages": desk}))
+    rule = EventRule(
+        tenant="acme", event_kind=EventKind.ANOMALY, action=EventAction.ESCALATE, policy_id=policy.id
+    )
+    async with seeded.database.transaction() as tx:
+        await event_rules.set_event_rule(tx, rule=rule, **BY)
+        with pytest.raises(Refused, match="needed by policy acme-mint-2"):
+            await channels.remove_channel(tx, tenant="acme", name="desk", **BY)
 
 
 async def test_runs_in_flight_are_named(seeded):
