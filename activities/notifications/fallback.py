@@ -63,8 +63,9 @@ async def _replace(tx: Transaction, id: str, at: datetime) -> None:
     if found:
         await fallbacks.insert(tx, dead, found, note=_note(dead), inbox_text=_inbox_text(record), at=at)
         return
-    others = [other.channel for other in siblings if other.state != "dead"]
-    await fallbacks.note_unreached(tx, dead, others, at)
+    to_group = dead.channel_kind in GROUP_KINDS
+    told = [one for one in siblings if one.state != "dead" and (to_group or one.recipient == dead.recipient)]
+    await fallbacks.note_unreached(tx, dead, [one.channel for one in told], at)
     log.error(
         "no channel is left for a message: somebody has to tell them",
         extra={

@@ -190,7 +190,7 @@ async def insert(
 async def note_unreached(tx: Transaction, dead: DeadDelivery, others: Sequence[str], at: datetime) -> None:
     """Audit event `delivery.unreached`, once a delivery: no channel is left that could carry its message.
 
-    `others` are the channels over which the stage has told anybody all the same.
+    `others` are the channels over which the stage has told the recipient all the same.
     """
     await audit.append(
         tx,
