@@ -1,7 +1,9 @@
 """Real Temporal servers for tests: one with the wall clock, one with a clock per workflow."""
 
+import asyncio
+import random
 import sysconfig
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest_asyncio
@@ -9,6 +11,12 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import TimeSkippingConfig, WorkflowEnvironment
 
 from workflows import search_attributes
+
+STARTS = 10
+"""So often a server is started before the tests give up."""
+
+SPREAD_SECONDS = 5.0
+"""So long at most until the next try: the test processes all begin in the same second."""
 
 TIME_SKIPPING_FLAG = "frontend.WorkflowTimeSkippingEnabled=true"
 
@@ -29,10 +37,22 @@ def server_options() -> dict:
     }
 
 
+async def _started(start: Callable[[], Awaitable[WorkflowEnvironment]]) -> WorkflowEnvironment:
+    """A server that has come up: the SDK gives it five seconds, which a machine with much to do may take."""
+    for _ in range(STARTS - 1):
+        try:
+            return await start()
+        except RuntimeError as error:
+            if "did not start" not in str(error):
+                raise
+            await asyncio.sleep(random.uniform(0, SPREAD_SECONDS))
+    return await start()
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def temporal_server() -> AsyncIterator[WorkflowEnvironment]:
     """A real dev server; timers run on the wall clock, so scale the SLA or do not wait for them."""
-    async with await WorkflowEnvironment.start_local(**server_options()) as env:
+    async with await _started(lambda: WorkflowEnvironment.start_local(**server_options())) as env:
         yield env
 
 
@@ -43,10 +63,13 @@ async def temporal_time_skipping() -> AsyncIterator[WorkflowEnvironment]:
     Nothing skips by itself: a test moves a workflow's clock with `env.fast_forward(handle, delta)`,
     so a decision can be sent before the expiry comes.
     """
-    env = await WorkflowEnvironment.start_time_skipping_v2(
-        ts_config=TimeSkippingConfig(enabled=False),
-        dev_server_extra_args=["--dynamic-config-value", TIME_SKIPPING_FLAG],
-        **server_options(),
-    )
-    async with env:
+
+    async def start() -> WorkflowEnvironment:
+        return await WorkflowEnvironment.start_time_skipping_v2(
+            ts_config=TimeSkippingConfig(enabled=False),
+            dev_server_extra_args=["--dynamic-config-value", TIME_SKIPPING_FLAG],
+            **server_options(),
+        )
+
+    async with await _started(start) as env:
         yield env
