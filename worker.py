@@ -128,7 +128,7 @@ async def _serving(queue: str, client: Client, database: Database, settings: Set
 def mint_worker(client: Client, database: Database, authority: Authority = NO_AUTHORITY) -> Worker:
     """Workflows and the database's activities; without an authority no ack is believed."""
     requests, decisions = RequestActivities(database), DecisionActivities(database)
-    runs = EscalationActivities(database, RequestWorkflows(client))
+    runs, acks = EscalationActivities(database, RequestWorkflows(client)), AckActivities(database, authority)
     return Worker(
         client,
         task_queue=steps.MINT_QUEUE,
@@ -140,7 +140,8 @@ def mint_worker(client: Client, database: Database, authority: Authority = NO_AU
             requests.assign,
             requests.comment,
             decisions.decide,
-            AckActivities(database, authority).acknowledge,
+            acks.acknowledge,
+            acks.acknowledge_run,
             runs.raise_event,
             runs.open_run,
             runs.run_event_stage,

@@ -70,13 +70,13 @@ class EscalationActivities:
             if run.state is not RunState.RUNNING or run.next_stage > step.stage:
                 return RunStanding.of(run)
             if run.escalation().is_held(step.due_at):
-                journal.stage_held(_named(run), step.stage, f"{run.acknowledged_by} is on it")
+                journal.stage_held(Run.of_event(run), step.stage, f"{run.acknowledged_by} is on it")
                 return RunStanding.of(run)
             run = await run_steps.run_event_stage(
                 tx, run=run, stage=step.stage, due_at=step.due_at, at=step.at, ran=ran
             )
         for stage in ran:
-            journal.stage_sent(_named(run), stage.stage, stage.due_at, stage.told)
+            journal.stage_sent(Run.of_event(run), stage.stage, stage.due_at, stage.told)
         return RunStanding.of(run)
 
     @activity.defn(name=steps.CLOSE_RUN)
@@ -96,12 +96,8 @@ class EscalationActivities:
         return RunStanding.of(run)
 
 
-def _named(run: EventRun) -> Run:
-    return Run(run.id, run.request_id, run.tenant, run.policy.id if run.policy else "")
-
-
 def _tell_started(run: EventRun) -> None:
     if run.state is RunState.RUNNING:
-        journal.started(_named(run), f"{run.event_kind} of {run.request_id}, as {run.rule_id} asks for")
+        journal.started(Run.of_event(run), f"{run.event_kind} of {run.request_id}, as {run.rule_id} asks for")
     else:
-        journal.not_started(_named(run), f"{run.state}: {run.reason}")
+        journal.not_started(Run.of_event(run), f"{run.state}: {run.reason}")

@@ -20,6 +20,7 @@ from db.writes.notices import Notice
 from domain.ack import PERSONAL_KINDS
 from domain.mint_request import utc_text
 from domain.records import RequestRecord
+from domain.runs import EventRun
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,11 @@ class Run:
         """The run inside the request's own workflow."""
         request = record.request
         return cls(request.id, request.id, request.tenant, record.policy.id)
+
+    @classmethod
+    def of_event(cls, run: EventRun) -> Run:
+        """The run of an operational event."""
+        return cls(run.id, run.request_id, run.tenant, run.policy.id if run.policy else "")
 
 
 def started(run: Run, rationale: str) -> None:

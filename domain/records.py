@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from domain.approvals import ActorRole, Approval, ApprovalRule, Tally, tally
+from domain.channels import SINGLE_KINDS
 from domain.escalation import EscalationPolicy, EscalationRun
 from domain.ledger_options import LedgerOptions
 from domain.mint_request import MintRequest, MintStatus
@@ -151,7 +152,16 @@ class DeliveryJob(BaseModel):
     """Of the channel, as they are now; empty when it has been removed."""
     deferred_until: AwareDatetime | None = None
     """Set when quiet hours have held it back."""
+    ack_revoked: bool = False
+    """Its acknowledgement links are worthless, so it carries none."""
     unwanted: str = ""
     """Why nobody needed it any more when it was claimed; empty: somebody did."""
     expires_at: AwareDatetime
     """When the run is over: the request's expiry, or the end of an operational event's run."""
+
+    @property
+    def merges_with(self) -> tuple[object, ...]:
+        """Equal for deliveries that share one message after quiet hours; any other has only itself."""
+        if self.deferred_until is None or self.channel_kind in SINGLE_KINDS:
+            return (self.id,)
+        return (self.tenant, self.channel, self.target, self.recipient, self.deferred_until)

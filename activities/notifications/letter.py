@@ -49,7 +49,7 @@ class Links:
 
         A message that is sent again gets a new token, good for another 24 h, of the same identity.
         """
-        wanted = job.kind in ACKNOWLEDGED_KINDS and now < job.expires_at
+        wanted = job.kind in ACKNOWLEDGED_KINDS and now < job.expires_at and not job.ack_revoked
         if job.stage is None or not (wanted and self.public_url and self.authority.has_keys):
             return ""
         token = self.authority.issue(AckClaim.for_delivery(job, job.stage, now))

@@ -56,7 +56,8 @@ SELECT d.id, d.tenant, d.request_id, d.run_id, d.stage, d.kind, d.channel, d.cha
     d.recipient, d.time_zone, d.attempt, d.max_attempts, d.backoff_seconds, d.due_at, d.deferred_until,
     d.facts, coalesce(c.settings, '{{}}') AS settings, coalesce(e.rule_id, r.policy_id) AS rule_id,
     coalesce(e.action_hash, '') AS action_hash,
-    coalesce(e.closes_at, r.expires_at) AS expires_at, {unwanted} AS unwanted
+    coalesce(e.closes_at, r.expires_at) AS expires_at, d.ack_revoked_at IS NOT NULL AS ack_revoked,
+    {unwanted} AS unwanted
 FROM claimed d JOIN mint_requests r ON r.id = d.request_id LEFT JOIN escalation_runs e ON e.id = d.run_id
     LEFT JOIN notification_channels c ON c.tenant = d.tenant AND c.name = d.channel
 ORDER BY d.due_at, d.channel COLLATE "C", d.recipient COLLATE "C", d.id

@@ -241,6 +241,8 @@ def event_params(
         "actor": actor,
         "at": at,
         "unwanted": "",
+        "revise_at": None,
+        "revised_kinds": [],
         "body": event_body(
             tenant=run.tenant,
             request_id=run.request_id,

@@ -26,7 +26,7 @@ async def claim_for(
                     "SELECT d.id, d.tenant, r.policy_id, r.expires_at FROM deliveries d "
                     "JOIN mint_requests r ON r.id = d.request_id "
                     "WHERE d.request_id = :id AND d.stage = :stage AND d.recipient = :recipient "
-                    "AND d.kind <> 'stalled' ORDER BY d.id LIMIT 1"
+                    "AND d.kind <> 'stalled' AND d.run_id IS NULL ORDER BY d.id LIMIT 1"
                 ),
                 {"id": request_id, "stage": stage, "recipient": recipient},
             )
