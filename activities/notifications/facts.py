@@ -45,6 +45,8 @@ class NotificationFacts:
     recipient_name: str = ""
     time_zone: str = "UTC"
     ack_link: str = ""
+    standing: str = ""
+    """How the request stands by now, for a message that is brought up to date."""
 
     @property
     def link(self) -> str:
@@ -72,6 +74,7 @@ class NotificationFacts:
             "link": self.link,
             "workflow_link": self.temporal_url or "",
             "ack_link": self.ack_link,
+            "standing": one_line(self.standing),
         }
 
     def plain(self) -> dict[str, str]:
@@ -117,6 +120,11 @@ def _zone(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return ZoneInfo("UTC")
+
+
+def local_time(moment: datetime, zone: str) -> str:
+    """A moment as it is written in messages to somebody in that IANA zone."""
+    return _local(moment, _zone(zone))
 
 
 def _local(moment: datetime, zone: ZoneInfo) -> str:

@@ -37,6 +37,7 @@ KINDS = (
     "event_anomaly",
     "event_stalled",
     "event_overdue",
+    "revised",
 )
 
 # Label in the message and name of the fact; a fact that is empty is left out.

@@ -47,6 +47,11 @@ class DeliveryRow(Table, table=True):
         Index("deliveries_leased", "lease_until", postgresql_where=text("lease_until IS NOT NULL")),
         Index("deliveries_by_run", "run_id", postgresql_where=text("run_id IS NOT NULL")),
         Index("deliveries_held", "deferred_until", "recipient", postgresql_where=text("state = 'deferred'")),
+        Index(
+            "deliveries_digests",
+            "provider_id",
+            postgresql_where=text("deferred_until IS NOT NULL AND provider_id <> ''"),
+        ),
         Index("deliveries_to_revise", "revise_at", postgresql_where=text("revise_at IS NOT NULL")),
         Index("deliveries_to_replace", "replace_at", postgresql_where=text("replace_at IS NOT NULL")),
         Index(

@@ -72,6 +72,7 @@ WITH result AS (
 ), settled AS (
     UPDATE deliveries d SET state = 'accepted', accepted_at = :at, lease_until = NULL, next_attempt_at = NULL,
         provider_id = r.provider_id, error = '',
+        revise_at = CASE WHEN r.provider_id <> '' THEN d.revise_at END,
         note = concat_ws('; ', nullif(d.note, ''), nullif(r.note, ''))
     FROM result r WHERE d.id = r.id AND d.state NOT IN ('accepted', 'delivered', 'skipped')
         AND (d.state <> 'dead' OR d.accepted_at IS NULL)

@@ -57,7 +57,7 @@ SIDE_EFFECTS = """
         AND run_id IS NOT DISTINCT FROM CAST(:event_run_id AS varchar)
         AND CASE WHEN next_attempt_at IS NOT NULL THEN :unwanted <> ''
             ELSE channel_kind = ANY (CAST(:revised_kinds AS varchar[]))
-                AND state IN ('sending', 'accepted', 'delivered') END
+                AND (state = 'sending' OR (state IN ('accepted', 'delivered') AND provider_id <> '')) END
 )
 , sent AS (
     INSERT INTO deliveries (id, tenant, request_id, kind, stage, channel, channel_kind, target, recipient,
