@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -27,6 +28,8 @@ _MARK: Final = 24
 _LONGEST_LABEL: Final = 22
 _LONGEST_LINE: Final = 150
 _MOST_TICKS: Final = 9
+_NO_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that no XML document may hold, however they are escaped."""
 _STEPS: Final = tuple(
     timedelta(minutes=minutes)
     for minutes in (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 7200, 14400, 43200, 86400)
@@ -112,7 +115,7 @@ def draw(simulation: Simulation) -> str:
     ]
     top = _AXIS_TOP + _MARK * (1 + max(mark.row for mark in marks)) + 12
     bottom = top + _ROW * (len(lanes) + len(grants))
-    return _template().render(
+    picture = _template().render(
         simulation=simulation,
         zone=zone,
         ticks=_ticks(scale, zone),
@@ -134,6 +137,7 @@ def draw(simulation: Simulation) -> str:
         bottom=bottom,
         height=bottom + 90 + 20 * len(simulation.stages),
     )
+    return _NO_XML.sub("\ufffd", picture)
 
 
 def style_sha256() -> str:

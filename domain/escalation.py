@@ -13,6 +13,7 @@ from pydantic.alias_generators import to_camel
 
 from domain.approvals import Tier
 from domain.errors import InvalidInput
+from domain.text import PlainText
 
 _camel = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True, extra="forbid")
 
@@ -64,9 +65,9 @@ class EscalationPolicy(BaseModel):
 
     model_config = _camel
 
-    id: Annotated[str, Field(min_length=1, max_length=64)]
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     tenant: Annotated[str, Field(min_length=1)]
-    name: Annotated[str, Field(min_length=1, max_length=100)]
+    name: Annotated[PlainText, Field(min_length=1, max_length=100)]
     stages: Annotated[list[Stage], Field(min_length=1, max_length=20)]
     auto_close_minutes: Annotated[int, Field(ge=1, le=366 * 1440)]
     retry: Retry = Retry()

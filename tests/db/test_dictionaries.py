@@ -7,6 +7,7 @@ from db import reads
 from db.seed import seed_demo_tenant
 from db.writes import dictionaries, publication
 from domain.approvals import ApprovalRule
+from domain.dsse import key_id
 from domain.errors import InvalidInput, NotFound, Refused
 from domain.escalation import Grants, Notify, Stage
 from tests.db.factories import START
@@ -204,6 +205,22 @@ async def test_a_senior_approver_must_exist_besides_the_requester(seeded):
     policy = variant(seeded, stages=seeded.policy.stages[:2])
     with pytest.raises(Refused, match=r"rule 20 .* request of carol: .* none of tier 2"):
         await publish(seeded, policy)
+
+
+async def test_who_has_left_or_can_not_sign_approves_nothing(seeded):
+    """Inactive people and revoked keys are no way out; switching looks at both again."""
+    policy = variant(seeded)
+    await publish(seeded, policy)
+    async with seeded.database.transaction() as tx:
+        alice = (await reads.signer(tx, "acme", "alice")).public_keys[0]
+        await dictionaries.revoke_key(tx, tenant="acme", user="alice", key_id=key_id(alice), **BY)
+        await publication.switch_policy(tx, tenant="acme", policy_id=policy.id, **BY)
+        await dictionaries.deactivate_user(tx, tenant="acme", name="bob", **BY)
+        # the rule is of tier 1 and, by the stages of the policy, of tiers 2 and 3
+        rule = ApprovalRule(tenant="acme", position=5, approvals=3)
+        await dictionaries.set_rule(tx, rule=rule, **BY)
+        with pytest.raises(Refused, match=r"rule 5 .* 2 of 3 .*\(carol, dave\); register a key for alice"):
+            await publication.switch_policy(tx, tenant="acme", policy_id=seeded.policy.id, **BY)
 
 
 async def test_an_unknown_tenant_publishes_nothing(seeded):

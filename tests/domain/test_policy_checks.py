@@ -229,10 +229,13 @@ def test_the_deadlock_check_agrees_with_judge_and_tally(people, rule, granted):
         ({"stages": [stage("x", delay=9), stage("x", delay=9)]}, r"stages\[1\] \(at 9 s\) must come after"),
         ({"stages": [stage("x", delay=9), stage("x", delay=3)]}, r"stages\[1\] \(at 3 s\) must come after"),
         ({"stages": [stage("x", delay=600)], "auto_close_minutes": 10}, "make it more than 10"),
+        ({"id": "a/b"}, "policy: id"),
+        ({"id": "-x"}, "policy: id"),
+        ({"name": "\x1b[2J"}, "control characters"),
     ],
 )
-def test_delays_that_make_no_sense_are_named(changes, words):
-    """Which stage, and what to do; such a policy can't even be read."""
+def test_what_makes_no_sense_is_named(changes, words):
+    """Which stage or field; such a policy can't even be read, in a path or on a terminal."""
     document = POLICY.model_copy(update=changes).model_dump_json(by_alias=True)
     with pytest.raises(InvalidInput, match=words):
         EscalationPolicy.parse(document)
