@@ -1,0 +1,162 @@
+"""Brings messages up to date that were sent before something changed.
+
+Slack's message then says how its request stands and offers nothing to press any more; PagerDuty's
+incident is acknowledged or resolved. The step that changes a request marks its messages in the same
+transaction, also one that is just being sent, and what changes again within seconds is told once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from activities.notifications.channels import (
+    ChannelClient,
+    DeliveryError,
+    DeliveryFailed,
+    DeliveryRefused,
+    Message,
+    Revisable,
+    Standing,
+)
+from activities.notifications.channels.base import TIME_LIMIT
+from activities.notifications.digest import compose_together
+from activities.notifications.facts import LONGEST_REASON, one_line
+from activities.notifications.letter import Links
+from activities.notifications.outcome import pause
+from activities.notifications.standing import standing_of
+from db.reads.records import request as read_request
+from db.session import Database
+from db.writes import revisions
+from db.writes.notices import facts_of
+from db.writes.revisions import SentMessage
+from domain.errors import MintkeeperError, Unavailable
+from domain.records import DeliveryJob, RequestRecord
+
+log = logging.getLogger("mintkeeper.relay")
+
+BATCH = 20
+"""Messages taken, and brought up to date beside each other, at a time."""
+
+LEASE_SECONDS = 60
+MOST_ATTEMPTS = 6
+FIRST_BACKOFF = timedelta(seconds=5)
+
+DRAIN_SECONDS = TIME_LIMIT + 2
+"""At the end calls under way may take so long; then their messages are left to the lease."""
+
+LONGEST_NAP, SHORTEST_NAP = 3.0, 0.2
+"""Seconds between two looks; nothing announces what is due."""
+
+
+class Reviser:
+    """Serves what is marked for revision in `database` over the clients that can change a message."""
+
+    def __init__(self, database: Database, channels: Mapping[str, ChannelClient], links: Links) -> None:
+        self._database = database
+        self._channels = channels
+        self._links = links
+        self._stopping = asyncio.Event()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Work while the block runs, then finish what is under way."""
+        working = asyncio.create_task(self._work(), name="deliveries reviser")
+        try:
+            yield
+        finally:
+            self._stopping.set()
+            await asyncio.wait([working], timeout=DRAIN_SECONDS)
+            working.cancel()
+            await asyncio.wait([working])
+
+    async def _work(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                nap = await self._turn()
+            except Unavailable as error:
+                log.warning("messages wait for the database to be brought up to date: %s", error.message)
+                nap = LONGEST_NAP
+            except Exception:
+                log.exception("bringing messages up to date failed, trying again")
+                nap = LONGEST_NAP
+            try:
+                await asyncio.wait_for(self._stopping.wait(), nap)
+            except TimeoutError:
+                continue
+
+    async def _turn(self) -> float:
+        now = datetime.now(UTC)
+        async with self._database.transaction() as tx:
+            messages = await revisions.claim_due(tx, limit=BATCH, lease_seconds=LEASE_SECONDS, now=now)
+            records = {}
+            for id in {member.job.request_id for message in messages for member in message.members}:
+                if record := await read_request(tx, id):
+                    records[id] = record
+            due = None if messages else await revisions.next_due(tx)
+        await asyncio.gather(*(self._revise(message, records) for message in messages))
+        if messages:
+            return SHORTEST_NAP
+        wait = LONGEST_NAP if due is None else (due - now).total_seconds()
+        return min(max(wait, SHORTEST_NAP), LONGEST_NAP)
+
+    async def _revise(self, message: SentMessage, records: Mapping[str, RequestRecord]) -> None:
+        channel = self._channels.get(message.members[0].job.channel_kind)
+        try:
+            said = _compose(message, records, self._links)
+            if isinstance(channel, Revisable) and said is not None:
+                await channel.revise(message.provider_id, said)
+        except DeliveryRefused as error:
+            await self._give_up(message, error.message)
+        except DeliveryError as error:
+            await self._try_again(message, error)
+        except MintkeeperError as error:
+            await self._give_up(message, error.message)
+        else:
+            async with self._database.transaction() as tx:
+                await revisions.revised(tx, message, datetime.now(UTC))
+
+    async def _try_again(self, message: SentMessage, error: DeliveryError) -> None:
+        if message.attempt >= MOST_ATTEMPTS:
+            await self._give_up(message, error.message)
+            return
+        wait = FIRST_BACKOFF * 2 ** (message.attempt - 1)
+        if isinstance(error, DeliveryFailed) and error.retry_after is not None:
+            wait = pause(error.retry_after)
+        async with self._database.transaction() as tx:
+            await revisions.put_off(tx, message, datetime.now(UTC) + wait)
+
+    async def _give_up(self, message: SentMessage, error: str) -> None:
+        why = one_line(error, LONGEST_REASON)
+        first = message.members[0].job
+        extra = {"delivery_id": first.id, "request_id": first.request_id, "channel": first.channel}
+        log.warning("a message stays as it was sent: %s", why, extra=extra)
+        async with self._database.transaction() as tx:
+            await revisions.give_up(tx, message, f"not brought up to date: {why}")
+
+
+def _compose(message: SentMessage, records: Mapping[str, RequestRecord], links: Links) -> Message | None:
+    """What the message has to say now; None: there is nothing to say."""
+    members = [member for member in message.members if member.job.request_id in records]
+    if not members:
+        return None
+    stands = {member.job.id: standing_of(records[member.job.request_id], member) for member in members}
+    jobs = [_job_now(member.job, records, stands[member.job.id][1]) for member in members]
+    said, _ = compose_together(jobs, links, {job.id: "" for job in jobs})
+    return said and replace(said, standing=_furthest([standing for standing, _ in stands.values()]))
+
+
+def _job_now(job: DeliveryJob, records: Mapping[str, RequestRecord], standing: str) -> DeliveryJob:
+    facts = {**facts_of(records[job.request_id]), "standing": standing}
+    return job.model_copy(update={"kind": "revised", "facts": facts})
+
+
+def _furthest(standings: list[Standing]) -> Standing:
+    for standing in (Standing.OPEN, Standing.ACKNOWLEDGED):
+        if standing in standings:
+            return standing
+    return Standing.CLOSED
