@@ -10,7 +10,8 @@ when its lease ends, as a message that may or may not have been sent.
 
 No row is held while it waits for a retry: the moment of the next attempt is stored and the row let
 go. What to do after which answer is in `outcome`, one attempt in `sending`, the writing of results
-in `recorder`, and how the loop hears of new rows in `wakeup`.
+in `recorder`, how the loop hears of new rows in `wakeup`, what happens to a message that is given up in
+`fallback`, and to one that says what is no longer so in `revising`.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from activities.notifications.channels.base import TIME_LIMIT
 from activities.notifications.fallback import give_up_exhausted
 from activities.notifications.letter import Links
 from activities.notifications.recorder import Recorder
+from activities.notifications.revising import Reviser
 from activities.notifications.sending import LEASE_SECONDS, Claimed, Sender
 from activities.notifications.wakeup import Wakeup
 from db.session import Database
@@ -83,6 +85,7 @@ class Relay:
         self._database = database
         links = Links(public_url, temporal_url, namespace, authority)
         self._sender = Sender(channels, links, Asker(database))
+        self._reviser = Reviser(database, channels, links)
         self._recorder = Recorder(database)
         self._wakeup = Wakeup(database.url)
         self._in_flight: set[asyncio.Task[None]] = set()
@@ -91,7 +94,7 @@ class Relay:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Deliver while the block runs; then finish what is under way and give back the rest."""
-        async with self._wakeup.listening():
+        async with self._wakeup.listening(), self._reviser.running():
             claiming = asyncio.create_task(self._claim_for_ever(), name="deliveries relay")
             recording = asyncio.create_task(self._recorder.run(), name="deliveries recorder")
             try:
