@@ -31,9 +31,10 @@ from activities.notifications.outcome import pause
 from activities.notifications.standing import standing_of
 from db.reads.records import request as read_request
 from db.session import Database
-from db.writes import revisions
+from db.writes import acks, revisions
 from db.writes.notices import facts_of
 from db.writes.revisions import SentMessage
+from domain.ack import link_sha256
 from domain.errors import MintkeeperError, Unavailable
 from domain.records import DeliveryJob, RequestRecord
 
@@ -51,6 +52,10 @@ DRAIN_SECONDS = TIME_LIMIT + 2
 
 LONGEST_NAP, SHORTEST_NAP = 3.0, 0.2
 """Seconds between two looks; nothing announces what is due."""
+
+OPEN = Standing.OPEN
+
+Tokens = list[tuple[str, int, str]]
 
 
 class Reviser:
@@ -107,7 +112,7 @@ class Reviser:
     async def _revise(self, message: SentMessage, records: Mapping[str, RequestRecord]) -> None:
         channel = self._channels.get(message.members[0].job.channel_kind)
         try:
-            said = _compose(message, records, self._links)
+            said, tokens = _compose(message, records, self._links)
             if isinstance(channel, Revisable) and said is not None:
                 await channel.revise(message.provider_id, said)
         except DeliveryRefused as error:
@@ -119,6 +124,8 @@ class Reviser:
         else:
             async with self._database.transaction() as tx:
                 await revisions.revised(tx, message, datetime.now(UTC))
+                if tokens:
+                    await acks.note_tokens(tx, tokens)
 
     async def _try_again(self, message: SentMessage, error: DeliveryError) -> None:
         if message.attempt >= MOST_ATTEMPTS:
@@ -139,15 +146,25 @@ class Reviser:
             await revisions.give_up(tx, message, f"not brought up to date: {why}")
 
 
-def _compose(message: SentMessage, records: Mapping[str, RequestRecord], links: Links) -> Message | None:
-    """What the message has to say now; None: there is nothing to say."""
+def _compose(
+    message: SentMessage, records: Mapping[str, RequestRecord], links: Links
+) -> tuple[Message | None, Tokens]:
+    """What the message has to say now, and the tokens in it; None: there is nothing to say."""
     members = [member for member in message.members if member.job.request_id in records]
     if not members:
-        return None
+        return None, []
     stands = {member.job.id: standing_of(records[member.job.request_id], member) for member in members}
+    # what still waits can still be acknowledged: a digest keeps the links of the others
+    ack_links = {
+        member.job.id: links.acknowledge(member.job, datetime.now(UTC))
+        if stands[member.job.id][0] is OPEN
+        else ""
+        for member in members
+    }
     jobs = [_job_now(member.job, records, stands[member.job.id][1]) for member in members]
-    said, _ = compose_together(jobs, links, {job.id: "" for job in jobs})
-    return said and replace(said, standing=_furthest([standing for standing, _ in stands.values()]))
+    said, _ = compose_together(jobs, links, ack_links)
+    tokens = [(job.id, job.attempt, link_sha256(ack_links[job.id])) for job in jobs if ack_links[job.id]]
+    return said and replace(said, standing=_furthest([stand for stand, _ in stands.values()])), tokens
 
 
 def _job_now(job: DeliveryJob, records: Mapping[str, RequestRecord], standing: str) -> DeliveryJob:

@@ -43,7 +43,7 @@ def _of_run(member: Member) -> tuple[Standing, str]:
 
 def _open(who: str | None, since: datetime | None, zone: str) -> tuple[Standing, str]:
     if who is None or since is None:
-        return Standing.OPEN, "nobody is on it any more"
+        return Standing.OPEN, "waits for a decision"
     return Standing.ACKNOWLEDGED, f"{who} is on it since {local_time(since, zone)}"
 
 

@@ -49,7 +49,8 @@ SELECT p.head, d.revise_at, d.provider_id, h.revise_attempt, d.id, d.tenant, d.r
     d.kind, d.channel, d.channel_kind, d.target, d.recipient, d.time_zone, d.attempt, d.max_attempts,
     d.backoff_seconds, d.due_at, d.deferred_until, d.facts, coalesce(c.settings, '{}') AS settings,
     coalesce(e.rule_id, r.policy_id) AS rule_id, coalesce(e.action_hash, '') AS action_hash,
-    coalesce(e.closes_at, r.expires_at) AS expires_at, e.state AS run_state, e.ended_by AS run_ended_by,
+    coalesce(e.closes_at, r.expires_at) AS expires_at, d.ack_revoked_at IS NOT NULL AS ack_revoked,
+    e.state AS run_state, e.ended_by AS run_ended_by,
     e.acknowledged_by AS run_acknowledged_by, e.acknowledged_at AS run_acknowledged_at,
     (SELECT a.actor FROM audit_events a WHERE a.request_id = d.request_id AND a.kind IN
         ('decision.reject', 'decision.cancel', 'request.cancelled') ORDER BY a.seq DESC LIMIT 1) AS decided_by

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
 # A stack that stays up for weeks must not grow without bound; the oldest messages give way.
@@ -20,11 +20,15 @@ class Incoming:
     text: str
     delivery_id: str = ""
     updates: str = ""
+    buttons: tuple[object, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """An incoming message with its provider and the time of arrival (ISO 8601, UTC)."""
+    """An incoming message with its provider and the time of arrival (ISO 8601, UTC).
+
+    `reads_now` is the text that an update has put in its place; empty: it reads as it came.
+    """
 
     provider: str
     to: str
@@ -34,6 +38,8 @@ class Received:
     id: str
     delivery_id: str
     updates: str
+    buttons: tuple[object, ...] = ()
+    reads_now: str = ""
 
 
 class Messages:
@@ -46,6 +52,8 @@ class Messages:
     def add(self, provider: str, incoming: Incoming) -> None:
         """Record a message; its (provider, id) is unique because the providers number their answers."""
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        if original := self._received.get((provider, incoming.updates)):
+            self._received[provider, incoming.updates] = replace(original, reads_now=incoming.text)
         self._received[provider, incoming.id] = Received(provider=provider, at=at, **asdict(incoming))
         if len(self._received) > self._kept:
             del self._received[next(iter(self._received))]

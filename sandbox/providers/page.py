@@ -46,10 +46,11 @@ def page(total: int, newest: Sequence[Received]) -> str:
 
 def _article(message: Received) -> str:
     edited = " · edits an earlier message" if message.updates else ""
+    edited += " · edited since" if message.reads_now else ""
     time = escape(message.at[:19].replace("T", " "))
     return (
         f'<article><header><span class="tag {escape(message.provider)}">{NAMES[message.provider]}</span>'
         f"<span>to <b>{escape(message.to)}</b>{edited}</span>"
         f'<time datetime="{escape(message.at)}">{time} UTC</time></header>'
-        f"<h2>{escape(message.subject)}</h2><pre>{escape(message.text)}</pre></article>"
+        f"<h2>{escape(message.subject)}</h2><pre>{escape(message.reads_now or message.text)}</pre></article>"
     )

@@ -9,15 +9,31 @@ from __future__ import annotations
 import itertools
 import re
 import time
+from urllib.parse import urlsplit
 
 from sandbox.providers.messages import Incoming
-from sandbox.providers.vendor import Answer, Call, JsonObject, first_line, refuses_target, refuses_token
+from sandbox.providers.vendor import (
+    Answer,
+    Call,
+    JsonObject,
+    first_line,
+    items,
+    mapping,
+    refuses_target,
+    refuses_token,
+)
 
 LONGEST_TEXT = 4096
 
+LONGEST_DATA = 64
+"""Bytes that a button may carry."""
+
+LONGEST_NOTE = 200
+"""Characters of the note that answers the press of a button."""
+
 
 class Telegram:
-    """The one method that mintkeeper's client calls."""
+    """The methods that mintkeeper's clients call."""
 
     name = "telegram"
 
@@ -31,6 +47,8 @@ class Telegram:
             return _refused(404, "Not Found")
         if refuses_token(match[1]):
             return _refused(401, "Unauthorized")
+        if match[2] == "answerCallbackQuery":
+            return self._answer_press(call.body)
         if match[2] != "sendMessage":
             return _refused(404, "Not Found: method not found")
         return self._send(call.body)
@@ -61,8 +79,35 @@ class Telegram:
             "chat": {"id": chat, "type": "supergroup"},
             "text": text,
         }
-        message = Incoming(id=str(number), to=chat, subject=first_line(text), text=text)
+        rows = [row for row in items(mapping(body.get("reply_markup")).get("inline_keyboard"))]
+        buttons = tuple(mapping(button) for row in rows for button in items(row))
+        if problem := next((found for button in buttons if (found := _wrong_button(button))), ""):
+            return _refused(400, f"Bad Request: {problem}")
+        message = Incoming(id=str(number), to=chat, subject=first_line(text), text=text, buttons=buttons)
         return Answer(200, {"ok": True, "result": result}, message=message)
+
+    def _answer_press(self, body: JsonObject) -> Answer:
+        query, text = str(body.get("callback_query_id", "")), str(body.get("text", ""))
+        if refuses_target(query):
+            return _refused(
+                400, "Bad Request: query is too old and response timeout expired or query ID is invalid"
+            )
+        if len(text) > LONGEST_NOTE:
+            return _refused(400, "Bad Request: MESSAGE_TOO_LONG")
+        message = Incoming(
+            id=f"callback-{next(self._numbers)}", to=query, subject="answerCallbackQuery", text=text
+        )
+        return Answer(200, {"ok": True, "result": True}, message=message)
+
+
+def _wrong_button(button: JsonObject) -> str:
+    """Why Telegram would not take a button; empty: it does."""
+    if len(str(button.get("callback_data", "")).encode()) > LONGEST_DATA:
+        return "BUTTON_DATA_INVALID"
+    url = button.get("url")
+    if url is not None and "." not in (urlsplit(str(url)).hostname or ""):
+        return f"inline keyboard button URL '{url}' is invalid: Wrong HTTP URL"
+    return "" if button.get("text") else "can't parse inline keyboard button: Text buttons are unallowed"
 
 
 def _refused(status: int, description: str) -> Answer:
