@@ -90,18 +90,18 @@ def _rows(stage: StageForecast) -> list[list[str]]:
     from domain.mint_request import utc_text
 
     label, due = f"{stage.stage} {stage.name}", utc_text(stage.due_at)
-    if stage.no_route:
-        due, sent = due, utc_text(stage.runs_at)
-        first = [[label, due, "", "nobody", "", sent, _facts(stage, "no route: the next stage runs at once")]]
-        return first + [["", "", *_message_cells(stage, message)] for message in stage.messages]
     lines = [_message_cells(stage, message) for message in stage.messages]
-    first_line = [label, due, *lines[0][:-1], _facts(stage, lines[0][-1])]
-    return [first_line, *(["", "", *line] for line in lines[1:])]
+    if stage.no_route:
+        at = utc_text(stage.runs_at)
+        lines.insert(0, ["", "nobody", "", at, "no route: the next stage runs at once"])
+    first = [label, due, *lines[0][:-1], _facts(stage, lines[0][-1])]
+    return [first, *(["", "", *line] for line in lines[1:])]
 
 
 def _facts(stage: StageForecast, note: str) -> str:
     facts = [f"grants tier {stage.grants}"] if stage.grants else []
     facts += ["urgent"] if stage.urgent else []
+    facts += ["at once: nobody was reached before"] if stage.runs_at < stage.due_at else []
     return "; ".join([*facts, note] if note else facts)
 
 

@@ -57,6 +57,7 @@ def test_the_promised_commands_are_there_and_no_stubs():
         for verb in ("list", "show", "set", "remove")
     ]
     promised += ["policy publish", "policy list", "policy show", "policy switch", "deliveries list"]
+    promised += ["policy check", "policy simulate", "policy delete", "keys sign"]
     promised += ["deliveries retry", "notifications list", "audit show", "audit export", "audit verify"]
     promised += ["channels create", "channels list", "channels top-up"]
     promised += ["keys new", "keys register", "schedules apply", "schedules list"]
