@@ -15,6 +15,7 @@ from commands import (
     audit,
     dictionaries,
     doctor,
+    escalations,
     keys,
     ledger,
     messages,
@@ -45,6 +46,7 @@ _SUBJECTS = (
     keys,
     schedules,
     doctor,
+    escalations,
 )
 for subject in _SUBJECTS:
     subject.register(app)

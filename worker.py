@@ -20,6 +20,7 @@ from activities.escalations import EscalationActivities
 from activities.notifications.channels import ChannelSettings, build_channels
 from activities.notifications.relay import Relay
 from activities.requests import RequestActivities
+from activities.run_commands import RunCommandActivities
 from activities.stellar.activities import StellarActivities
 from activities.stellar.channel_accounts import ChannelAccountActivities
 from activities.stellar.channel_gate import MOST_WAITING
@@ -141,11 +142,11 @@ def mint_worker(client: Client, database: Database, authority: Authority = NO_AU
             requests.comment,
             decisions.decide,
             acks.acknowledge,
-            acks.acknowledge_run,
             runs.raise_event,
             runs.open_run,
             runs.run_event_stage,
             runs.close_run,
+            RunCommandActivities(database).command,
         ],
         workflow_runner=_RUNNER,
         interceptors=[ErrorBoundary()],

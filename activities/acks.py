@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,10 +12,9 @@ from temporalio import activity
 from activities import journal
 from activities.journal import Run
 from db import reads
-from db.reads.escalations import event_run, lock_event_run
+from db.reads.escalations import lock_event_run
 from db.session import Database, Transaction
-from db.writes import acks
-from db.writes.run_steps import acknowledge_run
+from db.writes import acks, run_steps
 from domain import dsse, steps
 from domain.ack import (
     AckClaim,
@@ -31,8 +29,10 @@ from domain.ack import (
     read_envelope,
     token_sha256,
 )
-from domain.errors import AckRefused, NotFound
-from domain.steps import AckAnswer, AckStep, RunAckAnswer, RunAckStep, RunStanding, Standing
+from domain.errors import AckRefused
+from domain.records import RequestRecord
+from domain.runs import EventRun
+from domain.steps import AckAnswer, AckStep, RunStanding, Standing
 
 
 class AckActivities:
@@ -48,55 +48,33 @@ class AckActivities:
         try:
             return await self._take_effect(step)
         except AckRefused as refusal:
-            outcome = await self._refuse(step, refusal)
-        async with self._database.transaction() as tx:
-            record = await reads.lock_request(tx, step.request_id)
-        return AckAnswer(outcome=outcome, standing=Standing.of(record))
-
-    @activity.defn(name=steps.ACKNOWLEDGE_RUN)
-    async def acknowledge_run(self, step: RunAckStep) -> RunAckAnswer:
-        """The same for the run of an operational event."""
-        try:
-            return await self._take_effect_on_run(step)
-        except AckRefused as refusal:
-            outcome = await self._refuse(step, refusal)
-        async with self._database.transaction() as tx:
-            run = await event_run(tx, step.run_id)
-        if run is None:
-            raise NotFound(f"there is no escalation run {step.run_id}")
-        return RunAckAnswer(outcome=outcome, standing=RunStanding.of(run))
+            return await self._refuse(step, refusal)
 
     async def _take_effect(self, step: AckStep) -> AckAnswer:
         envelope = read_envelope(step.signed)
         claim = self._authority.verify(envelope)
         async with self._database.transaction() as tx:
-            record = await reads.lock_request(tx, step.request_id)
-            now = _judged_at(step)
-            judged = await _judge(tx, claim, AckSubject.of_request(record, now), now)
-            if judged.receipt is not None:
-                return AckAnswer(outcome=_said(judged.receipt), standing=Standing.of(record))
+            held = await _lock(tx, step)
+            # an outage may have held this up since `at`: too late is too late when it is written
+            now = max(step.at, datetime.now(UTC))
+            subject, addressee = _subject(held, now), await reads.addressee(tx, claim.delivery_id)
+            check_addressee(claim, subject, addressee)
+            earlier = await reads.ack_receipt(tx, claim)
+            if earlier is not None:
+                return _answer(held, earlier)
+            check_open(claim, subject, now)
             hashed = token_sha256(envelope)
-            record = await acks.record_ack(tx, record=record, claim=claim, token_sha256=hashed, at=step.at)
-        journal.acknowledged(Run.of_request(record), claim.stage, claim.delivery_id, judged.by)
-        return AckAnswer(outcome=_said(_receipt(claim, None, hashed, step.at)), standing=Standing.of(record))
+            if isinstance(held, EventRun):
+                held = await run_steps.acknowledge_run(
+                    tx, run=held, claim=claim, token_sha256=hashed, at=step.at
+                )
+            else:
+                held = await acks.record_ack(tx, record=held, claim=claim, token_sha256=hashed, at=step.at)
+        by = addressee.spoken_name if addressee else claim.sub
+        journal.acknowledged(_run(held), claim.stage, claim.delivery_id, by)
+        return _answer(held, _receipt(claim, step, hashed))
 
-    async def _take_effect_on_run(self, step: RunAckStep) -> RunAckAnswer:
-        envelope = read_envelope(step.signed)
-        claim = self._authority.verify(envelope)
-        async with self._database.transaction() as tx:
-            run = await lock_event_run(tx, step.run_id)
-            now = _judged_at(step)
-            judged = await _judge(tx, claim, AckSubject.of_run(run, now), now)
-            if judged.receipt is not None:
-                return RunAckAnswer(outcome=_said(judged.receipt), standing=RunStanding.of(run))
-            hashed = token_sha256(envelope)
-            values = {**claim.model_dump(include={"jti", "delivery_id", "stage"}), "token_sha256": hashed}
-            run = await acknowledge_run(tx, run=run, by=claim.sub, at=step.at, ack=values)
-        journal.acknowledged(Run.of_event(run), claim.stage, claim.delivery_id, judged.by)
-        said = _said(_receipt(claim, run.id, hashed, step.at))
-        return RunAckAnswer(outcome=said, standing=RunStanding.of(run))
-
-    async def _refuse(self, step: AckStep | RunAckStep, refusal: AckRefused) -> AckOutcome:
+    async def _refuse(self, step: AckStep, refusal: AckRefused) -> AckAnswer:
         """In a transaction of its own: the refused one was rolled back."""
         async with self._database.transaction() as tx:
             await acks.record_ack_refusal(
@@ -109,49 +87,51 @@ class AckActivities:
                 envelope_sha256=_fingerprint(step.signed),
                 at=step.at,
             )
-        return AckOutcome(
+            held = await _lock(tx, step)
+        outcome = AckOutcome(
             reason=AckRefusal(refusal.reason), message=refusal.message, recorded=dict(refusal.recorded)
         )
+        return _with_standing(outcome, held)
 
 
-@dataclass(frozen=True)
-class _Judged:
-    """A token that may take effect, or has; `by` is who it is in a log."""
-
-    receipt: AckReceipt | None
-    by: str
-
-
-def _judged_at(step: AckStep | RunAckStep) -> datetime:
-    """An outage may have held it up since `at`: too late is too late when it is written."""
-    return max(step.at, datetime.now(UTC))
+async def _lock(tx: Transaction, step: AckStep) -> RequestRecord | EventRun:
+    """What is acknowledged, held until the transaction ends."""
+    if step.run_id is not None:
+        return await lock_event_run(tx, step.run_id)
+    return await reads.lock_request(tx, step.request_id)
 
 
-async def _judge(tx: Transaction, claim: AckClaim, subject: AckSubject, now: datetime) -> _Judged:
-    """Raises AckRefused."""
-    addressee = await reads.addressee(tx, claim.delivery_id)
-    check_addressee(claim, subject, addressee)
-    earlier = await reads.ack_receipt(tx, claim)
-    if earlier is None:
-        check_open(claim, subject, now)
-    return _Judged(earlier, addressee.spoken_name if addressee else claim.sub)
+def _subject(held: RequestRecord | EventRun, now: datetime) -> AckSubject:
+    if isinstance(held, EventRun):
+        return AckSubject.of_run(held, now)
+    return AckSubject.of_request(held, now)
 
 
-def _receipt(claim: AckClaim, run_id: str | None, hashed: str, at: datetime) -> AckReceipt:
+def _run(held: RequestRecord | EventRun) -> Run:
+    return Run.of_event(held) if isinstance(held, EventRun) else Run.of_request(held)
+
+
+def _receipt(claim: AckClaim, step: AckStep, hashed: str) -> AckReceipt:
     return AckReceipt(
         request_id=claim.request_id,
-        run_id=run_id,
+        run_id=step.run_id,
         delivery_id=claim.delivery_id,
         jti=claim.jti,
         stage=claim.stage,
         acknowledged_by=claim.sub,
-        acknowledged_at=at,
+        acknowledged_at=step.at,
         token_sha256=hashed,
     )
 
 
-def _said(receipt: AckReceipt) -> AckOutcome:
-    return AckOutcome(receipt=receipt, message=f"{receipt.acknowledged_by} is on it")
+def _answer(held: RequestRecord | EventRun, receipt: AckReceipt) -> AckAnswer:
+    return _with_standing(AckOutcome(receipt=receipt, message=f"{receipt.acknowledged_by} is on it"), held)
+
+
+def _with_standing(outcome: AckOutcome, held: RequestRecord | EventRun) -> AckAnswer:
+    if isinstance(held, EventRun):
+        return AckAnswer(outcome=outcome, run=RunStanding.of(held))
+    return AckAnswer(outcome=outcome, standing=Standing.of(held))
 
 
 def _fingerprint(signed: Any) -> str:

@@ -69,7 +69,7 @@ class EscalationActivities:
             run = await lock_event_run(tx, step.run_id)
             if run.state is not RunState.RUNNING or run.next_stage > step.stage:
                 return RunStanding.of(run)
-            if run.escalation().is_held(step.due_at):
+            if run.escalation().is_held(step.at):
                 journal.stage_held(Run.of_event(run), step.stage, f"{run.acknowledged_by} is on it")
                 return RunStanding.of(run)
             run = await run_steps.run_event_stage(

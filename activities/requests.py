@@ -123,6 +123,8 @@ def _why_held(record: RequestRecord, step: StageStep) -> str:
     """Why a stage that is due does not run; empty: it does."""
     if record.status is not MintStatus.PENDING:
         return f"the request is {record.status} already"
+    if record.escalation_cancelled_by is not None:
+        return f"{record.escalation_cancelled_by} has cancelled it"
     if record.escalation().is_held(step.at):
         return "somebody is on it"
     return ""

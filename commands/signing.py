@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from commands.context import Cli
 from commands.options import AsUser, KeyFile, Tenant, option
 from domain.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from domain.dsse import Envelope
 
 Action = Annotated[
     str,
@@ -42,6 +45,21 @@ def sign(
     key_file: KeyFile = None,
 ) -> None:
     """Sign a command for the HTTP API: good once, for five minutes."""
+    envelope = signed_command(cli, user, action, target, _body(file), tenant, key_file)
+    document = envelope.model_dump(mode="json", by_alias=True)
+    cli.emit(document, lambda: json.dumps(document))
+
+
+def signed_command(
+    cli: Cli,
+    user: str,
+    action: str,
+    target: str,
+    body: dict[str, Any],
+    tenant: str | None,
+    key_file: Path | None,
+) -> Envelope:
+    """A new command, signed with the user's key; raises InvalidInput, NotFound, ConfigurationError."""
     from pydantic import ValidationError
 
     from domain.commands import Command, sign_command
@@ -55,7 +73,7 @@ def sign(
                 "actor": user,
                 "action": action,
                 "target": target,
-                "body": _body(file),
+                "body": body,
                 "id": new_command_id(),
                 "issued_at": datetime.now(UTC),
             }
@@ -64,9 +82,7 @@ def sign(
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise InvalidInput(f"{where} {first.get('input')!r} is not valid: {first['msg']}", where) from error
-    envelope = sign_command(signed, load_key(key_file or cli.key_file(user)))
-    document = envelope.model_dump(mode="json", by_alias=True)
-    cli.emit(document, lambda: json.dumps(document))
+    return sign_command(signed, load_key(key_file or cli.key_file(user)))
 
 
 def _body(file: Path | None) -> dict[str, Any]:

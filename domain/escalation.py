@@ -170,8 +170,8 @@ class EscalationRun:
         self._cancelled = cancelled
 
     def is_held(self, now: datetime) -> bool:
-        """Tell whether an acknowledgement keeps stages from running at `now`."""
-        return self._acknowledged_at is not None and now < self._resumes_at()
+        """Tell whether an acknowledgement or a cancel keeps stages from running at `now`."""
+        return self._cancelled or (self._acknowledged_at is not None and now < self._resumes_at())
 
     def _resumes_at(self) -> datetime:
         """From when on stages may run; an ack without a time-out holds them until the expiry."""

@@ -35,7 +35,6 @@ RAISE_EVENT: Final = "raise_event"
 OPEN_RUN: Final = "open_run"
 RUN_EVENT_STAGE: Final = "run_event_stage"
 CLOSE_RUN: Final = "close_run"
-ACKNOWLEDGE_RUN: Final = "acknowledge_run"
 COMMAND: Final = "command_escalation"
 
 MINT_QUEUE: Final = "mint"
@@ -92,6 +91,23 @@ class Standing(BaseModel):
             hash=record.submission.hash if record.submission else "",
             ledger=record.result.ledger if record.result else None,
         )
+
+
+class RunStanding(BaseModel):
+    """How far the run of an event has come."""
+
+    model_config = _frozen
+
+    state: RunState
+    next_stage: int = 0
+    acknowledged_by: str | None = None
+    acknowledged_at: AwareDatetime | None = None
+    reason: str = ""
+
+    @classmethod
+    def of(cls, run: EventRun) -> RunStanding:
+        """Cut a run down to what its workflow needs."""
+        return cls(**run.model_dump(include=set(cls.model_fields)))
 
 
 class OpenStep(BaseModel):
@@ -187,16 +203,19 @@ class AckStep(BaseModel):
     tenant: str
     signed: Any
     """As it came, in whatever shape: the token's DSSE envelope if the sender was honest."""
+    run_id: str | None = None
+    """The run of an operational event; None: the request's own."""
     at: AwareDatetime
 
 
 class AckAnswer(BaseModel):
-    """The outcome for the sender, and the request as it stands now."""
+    """The outcome for the sender, and how the request or the event's run stands now."""
 
     model_config = _frozen
 
     outcome: AckOutcome
-    standing: Standing
+    standing: Standing | None = None
+    run: RunStanding | None = None
 
 
 class EventStep(BaseModel):
@@ -218,23 +237,6 @@ class RaisedEvent(BaseModel):
     run_id: str | None = None
     """None: the tenant wants nothing to happen."""
     state: RunState | None = None
-
-
-class RunStanding(BaseModel):
-    """How far the run of an event has come."""
-
-    model_config = _frozen
-
-    state: RunState
-    next_stage: int = 0
-    acknowledged_by: str | None = None
-    acknowledged_at: AwareDatetime | None = None
-    reason: str = ""
-
-    @classmethod
-    def of(cls, run: EventRun) -> RunStanding:
-        """Cut a run down to what its workflow needs."""
-        return cls(**run.model_dump(include=set(cls.model_fields)))
 
 
 class EscalationOrder(BaseModel):
@@ -267,27 +269,6 @@ class EventStageStep(BaseModel):
     at: AwareDatetime
 
 
-class RunAckStep(BaseModel):
-    """Verify an acknowledgement of an event's run and let it hold the stages back, or record why not."""
-
-    model_config = _frozen
-
-    run_id: str
-    request_id: str
-    tenant: str
-    signed: Any
-    at: AwareDatetime
-
-
-class RunAckAnswer(BaseModel):
-    """The outcome for the sender, and the run as it stands now."""
-
-    model_config = _frozen
-
-    outcome: AckOutcome
-    standing: RunStanding
-
-
 class CommandStep(BaseModel):
     """Verify a signed command to a run (a request's own, or an event's) and carry it out."""
 
@@ -312,12 +293,12 @@ class CommandOutcome(BaseModel):
 
 
 class CommandAnswer(BaseModel):
-    """The outcome for the sender, and how the run stands now: one of the two, by the run's kind."""
+    """The outcome for the sender, and how the request or the event's run stands now."""
 
     model_config = _frozen
 
     outcome: CommandOutcome
-    request: Standing | None = None
+    standing: Standing | None = None
     run: RunStanding | None = None
 
 

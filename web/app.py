@@ -17,6 +17,7 @@ from settings import Settings
 from starter.authority import open_authority
 from web import health
 from web.api import acks as acks_api
+from web.api import escalations as escalations_api
 from web.api import policies as policies_api
 from web.api import requests as api
 from web.api import sendgrid
@@ -52,6 +53,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(health.router)
     app.include_router(api.router)
     app.include_router(policies_api.router)
+    app.include_router(escalations_api.router)
     app.include_router(pages.router)
     app.include_router(acks_api.router)
     app.include_router(acks_pages.router)

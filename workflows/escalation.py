@@ -22,13 +22,13 @@ with workflow.unsafe.imports_passed_through():
     from domain.mint_request import utc_text
     from domain.runs import RunState
     from domain.steps import (
+        AckAnswer,
+        AckStep,
         CommandAnswer,
         CommandOutcome,
         CommandStep,
         EscalationOrder,
         EventStageStep,
-        RunAckAnswer,
-        RunAckStep,
         RunStanding,
         RunStep,
     )
@@ -120,7 +120,7 @@ class EscalationWorkflow:
 
     async def _acknowledge(self, signed: tuple[Any, ...]) -> AckOutcome:
         async with self._in_turn():
-            step = RunAckStep(
+            step = AckStep(
                 run_id=self._id,
                 request_id=self._order.run.request_id,
                 tenant=self._order.run.tenant,
@@ -128,11 +128,12 @@ class EscalationWorkflow:
                 at=workflow.now(),
             )
             try:
-                answer = await write_step(steps.ACKNOWLEDGE_RUN, step, RunAckAnswer)
+                answer = await write_step(steps.ACKNOWLEDGE, step, AckAnswer)
             except FailureError as error:
                 workflow.logger.error("an ack could not be processed: %s", cause_of(error))
                 return AckOutcome(reason=AckRefusal.INTERNAL, message=cause_of(error).message)
-            self._take(answer.standing)
+            if answer.run is not None:
+                self._take(answer.run)
             return answer.outcome
 
     async def _command(self, signed: tuple[Any, ...]) -> CommandOutcome:

@@ -256,8 +256,8 @@ class MintRequestWorkflow:
             except FailureError as error:
                 workflow.logger.error("a command could not be processed: %s", cause_of(error))
                 return CommandOutcome(accepted=False, message=cause_of(error).message, reason="internal")
-            if answer.request is not None:
-                self._take(answer.request)
+            if answer.standing is not None:
+                self._take(answer.standing)
             return answer.outcome
 
     @workflow.update
@@ -351,7 +351,8 @@ class MintRequestWorkflow:
                 # a failure that leaves a signal handler would fail the whole workflow
                 workflow.logger.error("an ack could not be processed: %s", cause_of(error))
                 return AckOutcome(reason=AckRefusal.INTERNAL, message=cause_of(error).message)
-            self._take(answer.standing)
+            if answer.standing is not None:
+                self._take(answer.standing)
             return answer.outcome
 
     def _withheld(self) -> tuple[int, ...]:

@@ -38,6 +38,7 @@ SELECT * FROM (
         CASE WHEN r.status = 'PENDING' AND r.escalation_cancelled_at IS NOT NULL THEN 'cancelled'
             WHEN r.status = 'PENDING' AND r.acknowledged_at IS NOT NULL THEN 'acknowledged'
             WHEN r.status = 'PENDING' THEN 'running' ELSE 'over' END AS state,
+        r.status = 'PENDING' AS is_open,
         r.status AS request_status, r.next_stage, r.created_at AS started_at, r.expires_at AS closes_at,
         r.acknowledged_by, r.acknowledged_at,
         coalesce(r.escalation_cancelled_at, r.decided_at, r.ended_at) AS ended_at,
@@ -46,8 +47,8 @@ SELECT * FROM (
     UNION ALL
     SELECT e.id, e.tenant, e.event_kind, e.request_id, r.track_number, e.policy_id, e.rule_id, e.action_hash,
         CASE WHEN e.state = 'running' AND e.acknowledged_at IS NOT NULL THEN 'acknowledged' ELSE e.state END,
-        r.status, e.next_stage, e.started_at, e.closes_at, e.acknowledged_by, e.acknowledged_at, e.ended_at,
-        coalesce(e.ended_by, ''), e.reason
+        e.ended_at IS NULL, r.status, e.next_stage, e.started_at, e.closes_at, e.acknowledged_by,
+        e.acknowledged_at, e.ended_at, coalesce(e.ended_by, ''), e.reason
     FROM escalation_runs e JOIN mint_requests r ON r.id = e.request_id
 ) AS run
 """
@@ -56,7 +57,7 @@ _OF_REQUEST = text(_VIEW_PARTS + "WHERE request_id = :id ORDER BY started_at, id
 _LISTED = text(
     _VIEW_PARTS
     + """
-WHERE tenant = :tenant AND (:every OR state IN ('running', 'acknowledged'))
+WHERE tenant = :tenant AND (:every OR is_open)
 ORDER BY started_at DESC, id LIMIT :limit
 """
 )
@@ -69,6 +70,19 @@ ORDER BY stage
 _ACKS = text("""
 SELECT recipient AS acknowledged_by, at AS acknowledged_at, stage, delivery_id, token_sha256 FROM acks
 WHERE run_id = :id OR (run_id IS NULL AND request_id = :id) ORDER BY at
+""")
+_MESSAGES = text("""
+SELECT json_agg(json_build_object(
+    'id', d.id, 'stage', d.stage, 'kind', d.kind, 'channel', d.channel, 'channel_kind', d.channel_kind,
+    'recipient', d.recipient, 'state', d.state, 'due_at', d.due_at, 'deferred_until', d.deferred_until,
+    'accepted_at', d.accepted_at, 'delivered_at', d.delivered_at, 'fallback_of', d.fallback_of,
+    'provider_id', d.provider_id, 'note', d.note, 'error', d.error,
+    'attempts', (SELECT coalesce(json_agg(json_build_object(
+            'attempt', a.attempt, 'started_at', a.started_at, 'outcome', a.outcome, 'detail', a.detail,
+            'ack_sha256', a.ack_sha256) ORDER BY a.attempt), '[]')
+        FROM delivery_attempts a WHERE a.delivery_id = d.id))
+    ORDER BY d.stage NULLS LAST, d.due_at, d.channel COLLATE "C", d.recipient COLLATE "C", d.id)
+FROM deliveries d WHERE d.run_id = :id OR (d.run_id IS NULL AND d.request_id = :id AND d.stage IS NOT NULL)
 """)
 
 
@@ -86,6 +100,9 @@ class RunView(BaseModel):
     rule_id: str
     action_hash: str
     state: str
+    """`running`, `acknowledged`, `cancelled`, `over`, or how the run of an event has ended."""
+    is_open: bool
+    """Whether a stage may still come, be it after `escalation resume`."""
     request_status: str
     next_stage: int
     started_at: AwareDatetime
@@ -166,6 +183,12 @@ async def run_views(tx: Transaction, tenant: str, *, every: bool = False, limit:
     """The tenant's runs that are not over (or every one), the newest first."""
     params = {"tenant": tenant, "every": every, "limit": limit}
     return [RunView(**row._asdict()) for row in await tx.rows(_LISTED, params)]
+
+
+async def run_messages(tx: Transaction, run_id: str) -> list[dict[str, Any]]:
+    """Every message of a run with every attempt to send it; of acknowledgement links the hash."""
+    found: list[dict[str, Any]] = await tx.value(_MESSAGES, {"id": run_id}) or []
+    return found
 
 
 async def run_stages(tx: Transaction, run_id: str) -> list[StageView]:

@@ -15,7 +15,8 @@ from db.session import Transaction
 from db.writes.audit import event_body
 from db.writes.notices import Notice, event_notices
 from db.writes.routing import routing
-from db.writes.steps import SIDE_EFFECTS, outbox_params
+from db.writes.steps import REVISED_KINDS, REVISION_DELAY, SIDE_EFFECTS, outbox_params
+from domain.ack import AckClaim
 from domain.errors import NotFound
 from domain.escalation import EscalationPolicy
 from domain.records import RequestRecord
@@ -153,30 +154,32 @@ async def resolve_run(tx: Transaction, *, run: EventRun, at: datetime) -> EventR
 
 
 async def acknowledge_run(
-    tx: Transaction, *, run: EventRun, by: str, at: datetime, ack: Mapping[str, Any]
+    tx: Transaction, *, run: EventRun, claim: AckClaim, token_sha256: str, at: datetime
 ) -> EventRun:
-    """Step `RUN:ack:JTI`: the recipient is on it; messages that still wait are skipped.
-
-    `ack` holds jti, delivery_id, stage and token_sha256.
-    """
+    """Step `RUN:ack:JTI`: the recipient is on it; messages that still wait are skipped."""
     return await _move(
         tx,
         before=run,
-        after=run.model_copy(update={"acknowledged_by": by, "acknowledged_at": at}),
-        step=f"ack:{ack['jti']}",
+        after=run.model_copy(update={"acknowledged_by": claim.sub, "acknowledged_at": at}),
+        step=f"ack:{claim.jti}",
         kind="ack",
-        actor=by,
+        actor=claim.sub,
         at=at,
         details={
             "runId": run.id,
-            "jti": ack["jti"],
-            "deliveryId": ack["delivery_id"],
-            "stage": ack["stage"],
-            "tokenSha256": ack["token_sha256"],
+            "jti": claim.jti,
+            "deliveryId": claim.delivery_id,
+            "stage": claim.stage,
+            "tokenSha256": token_sha256,
         },
         statement=_ACK,
-        extra=dict(ack),
-        unwanted=f"{by} is on it",
+        extra={
+            "jti": claim.jti,
+            "delivery_id": claim.delivery_id,
+            "stage": claim.stage,
+            "token_sha256": token_sha256,
+        },
+        unwanted=f"{claim.sub} is on it",
     )
 
 
@@ -215,6 +218,7 @@ async def _move(
         **event_params(before, f"{before.id}:{step}", kind, actor, at, details),
         **run_outbox(await _record(tx, before), before.policy, (), at),
         "unwanted": unwanted,
+        "revise_at": at + REVISION_DELAY if unwanted else None,
         "version": before.version,
         "state": after.state.value,
         **{name: getattr(after, name) for name in _MOVING},
@@ -242,7 +246,7 @@ def event_params(
         "at": at,
         "unwanted": "",
         "revise_at": None,
-        "revised_kinds": [],
+        "revised_kinds": list(REVISED_KINDS),
         "body": event_body(
             tenant=run.tenant,
             request_id=run.request_id,

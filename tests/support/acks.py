@@ -16,27 +16,36 @@ FORGER = Authority([Ed25519PrivateKey.from_private_bytes(b"\x0f" * 32)])
 
 
 async def claim_for(
-    database: Database, request_id: str, /, stage: int = 0, recipient: str = "#mint", **changes: Any
+    database: Database,
+    request_id: str,
+    /,
+    stage: int = 0,
+    recipient: str = "#mint",
+    run_id: str | None = None,
+    **changes: Any,
 ) -> AckClaim:
-    """What the message of a stage to that recipient lets it say, with changes."""
+    """What the message of a stage (of an event's run, if one is named) to that recipient lets it say."""
     async with database.transaction() as tx:
         row = (
             await tx.execute(
                 text(
-                    "SELECT d.id, d.tenant, r.policy_id, r.expires_at FROM deliveries d "
+                    "SELECT d.id, d.tenant, coalesce(e.rule_id, r.policy_id) AS rule_id, e.action_hash, "
+                    "coalesce(e.closes_at, r.expires_at) AS expires_at FROM deliveries d "
                     "JOIN mint_requests r ON r.id = d.request_id "
+                    "LEFT JOIN escalation_runs e ON e.id = d.run_id "
                     "WHERE d.request_id = :id AND d.stage = :stage AND d.recipient = :recipient "
-                    "AND d.kind <> 'stalled' AND d.run_id IS NULL ORDER BY d.id LIMIT 1"
+                    "AND d.run_id IS NOT DISTINCT FROM CAST(:run_id AS varchar) "
+                    "AND d.kind <> 'stalled' ORDER BY d.id LIMIT 1"
                 ),
-                {"id": request_id, "stage": stage, "recipient": recipient},
+                {"id": request_id, "stage": stage, "recipient": recipient, "run_id": run_id},
             )
         ).one()
     values = {
         "tenant": row.tenant,
         "delivery_id": row.id,
         "expires_utc": row.expires_at,
-        "rule_id": row.policy_id,
-        "action_hash": action_hash(row.tenant, row.policy_id, request_id),
+        "rule_id": row.rule_id,
+        "action_hash": row.action_hash or action_hash(row.tenant, row.rule_id, request_id),
         "jti": row.id[::-1],
         "sub": recipient,
         "purpose": "ack",

@@ -11,7 +11,7 @@ from activities.acks import AckActivities
 from domain.ack import AckClaim, AckOutcome, decode
 from domain.errors import AckRefused
 from domain.runs import RunState
-from domain.steps import RunAckStep
+from domain.steps import AckStep
 from starter import acks
 from tests.support.acks import AUTHORITY, FORGER, envelope_for, token_for
 from tests.support.events import handle_of, messages_of, raised, rule_for, run_of, until_run
@@ -154,11 +154,11 @@ async def test_a_worker_that_dies_with_the_answer_acknowledges_once(desk, alarm)
     """The step runs again after it was written: the same receipt."""
     ticket, run_id = alarm
     signed = decode(AUTHORITY.issue(await claim_of(desk, run_id))).model_dump(by_alias=True)
-    step = RunAckStep(run_id=run_id, request_id=ticket.id, tenant="acme", signed=signed, at=datetime.now(UTC))
+    step = AckStep(run_id=run_id, request_id=ticket.id, tenant="acme", signed=signed, at=datetime.now(UTC))
     activities = AckActivities(desk.seeded.database, AUTHORITY)
-    first, again = [await ActivityEnvironment().run(activities.acknowledge_run, step) for _ in range(2)]
+    first, again = [await ActivityEnvironment().run(activities.acknowledge, step) for _ in range(2)]
     assert first == again
-    assert first.standing.acknowledged_by == "#mint"
+    assert first.run.acknowledged_by == "#mint"
 
 
 async def test_without_a_worker_the_ack_is_kept_as_a_signal(desk):

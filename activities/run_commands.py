@@ -1,0 +1,158 @@
+"""The activity that verifies a signed command to a run and carries it out, or records why not."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from typing import Any
+
+import rfc8785
+from temporalio import activity
+
+from activities import journal
+from activities.journal import Run
+from db import reads
+from db.reads.escalations import lock_event_run
+from db.session import Database, Transaction
+from db.writes import audit, run_commands
+from db.writes.commands import accept_command
+from db.writes.steps import step_done
+from domain import steps
+from domain.commands import (
+    ADMINS_AND_APPROVERS,
+    Command,
+    CommandAction,
+    CommandRefusal,
+    claimed,
+    read_envelope,
+)
+from domain.errors import CommandRefused, InvalidInput, Refused
+from domain.records import RequestRecord
+from domain.runs import EventRun, is_event_run
+from domain.steps import CommandAnswer, CommandOutcome, CommandStep, RunStanding, Standing
+
+_ACTIONS = (CommandAction.CANCEL_ESCALATION, CommandAction.RESUME_ESCALATION)
+
+_DONE = {
+    CommandAction.CANCEL_ESCALATION: "no further stage runs",
+    CommandAction.RESUME_ESCALATION: "the stages to come run again",
+}
+
+
+class RunCommandActivities:
+    """Judges a command in the transaction of its effect: it counts once, or not at all."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @activity.defn(name=steps.COMMAND)
+    async def command(self, step: CommandStep) -> CommandAnswer:
+        """Carry a command out; a refusal is an answer and an audit event."""
+        document = _document(step.signed)
+        try:
+            return await self._obey(step, document)
+        except (Refused, InvalidInput) as refusal:
+            return await self._refuse(step, document, refusal)
+
+    async def _obey(self, step: CommandStep, document: bytes) -> CommandAnswer:
+        action = claimed(read_envelope(document)).action
+        if action not in _ACTIONS:
+            raise CommandRefused(f"a run can't be told {action}", CommandRefusal.WRONG_ACTION)
+        async with self._database.transaction() as tx:
+            held = await _lock(tx, step.run_id)
+            try:
+                command = await accept_command(
+                    tx,
+                    document,
+                    action=action,
+                    target=step.run_id,
+                    roles=ADMINS_AND_APPROVERS,
+                    now=max(step.at, datetime.now(UTC)),
+                )
+            except CommandRefused as refusal:
+                # an attempt whose answer was lost with its worker has carried it out already
+                if refusal.reason != CommandRefusal.REPLAYED or not await _is_done(tx, document, held):
+                    raise
+                return _answer(True, _DONE[action], "", held)
+            held = await _carry_out(tx, held, command, step.at)
+        if action is CommandAction.CANCEL_ESCALATION:
+            journal.cancelled(_run(held), held.next_stage, command.actor)
+        return _answer(True, _DONE[action], "", held)
+
+    async def _refuse(
+        self, step: CommandStep, document: bytes, refusal: Refused | InvalidInput
+    ) -> CommandAnswer:
+        """In a transaction of its own: the refused one was rolled back."""
+        reason = str(getattr(refusal, "reason", "") or refusal.code)
+        fingerprint = hashlib.sha256(document).hexdigest()
+        async with self._database.transaction() as tx:
+            held = await _lock(tx, step.run_id)
+            await audit.append(
+                tx,
+                tenant=step.tenant,
+                request_id=_request_id(held),
+                step=f"command.refused:{reason}:{fingerprint[:32]}",
+                kind="escalation.refused",
+                actor=_claimed_actor(document),
+                at=step.at,
+                details={
+                    "runId": step.run_id,
+                    "reason": reason,
+                    "message": refusal.message,
+                    "envelopeSha256": fingerprint,
+                },
+            )
+        return _answer(False, refusal.message, reason, held)
+
+
+async def _lock(tx: Transaction, run_id: str) -> RequestRecord | EventRun:
+    if is_event_run(run_id):
+        return await lock_event_run(tx, run_id)
+    return await reads.lock_request(tx, run_id)
+
+
+async def _carry_out(
+    tx: Transaction, held: RequestRecord | EventRun, command: Command, at: datetime
+) -> RequestRecord | EventRun:
+    tenant = held.tenant if isinstance(held, EventRun) else held.request.tenant
+    if command.tenant != tenant:
+        raise CommandRefused("this run is another tenant's", CommandRefusal.WRONG_TENANT)
+    if isinstance(held, EventRun):
+        return await run_commands.command_run(tx, run=held, command=command, at=at)
+    return await run_commands.command_request(tx, record=held, command=command, at=at)
+
+
+async def _is_done(tx: Transaction, document: bytes, held: RequestRecord | EventRun) -> bool:
+    key = f"command:{claimed(read_envelope(document)).id}"
+    return await step_done(tx, _request_id(held), f"{held.id}:{key}" if isinstance(held, EventRun) else key)
+
+
+def _document(signed: Any) -> bytes:
+    """What came, as the bytes that are read and fingerprinted."""
+    try:
+        return rfc8785.dumps(signed)
+    except rfc8785.CanonicalizationError:
+        return b""
+
+
+def _claimed_actor(document: bytes) -> str:
+    """Who the sender says they are, for the audit event; nothing is decided by it."""
+    try:
+        return claimed(read_envelope(document)).actor
+    except CommandRefused:
+        return "unknown"
+
+
+def _request_id(held: RequestRecord | EventRun) -> str:
+    return held.request_id if isinstance(held, EventRun) else held.request.id
+
+
+def _run(held: RequestRecord | EventRun) -> Run:
+    return Run.of_event(held) if isinstance(held, EventRun) else Run.of_request(held)
+
+
+def _answer(accepted: bool, message: str, reason: str, held: RequestRecord | EventRun) -> CommandAnswer:
+    outcome = CommandOutcome(accepted=accepted, message=message, reason=reason)
+    if isinstance(held, EventRun):
+        return CommandAnswer(outcome=outcome, run=RunStanding.of(held))
+    return CommandAnswer(outcome=outcome, standing=Standing.of(held))
