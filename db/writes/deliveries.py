@@ -100,6 +100,14 @@ UPDATE deliveries SET state = 'pending', next_attempt_at = :at, max_attempts = a
 WHERE id = :id AND state = 'dead'
 RETURNING pg_notify('mintkeeper_deliveries', '')
 """)
+_RETRY_ALL = text("""
+WITH retried AS (
+    UPDATE deliveries SET state = 'pending', next_attempt_at = :at, max_attempts = attempt + 1, error = ''
+    WHERE tenant = :tenant AND state = 'dead' AND (CAST(:channel AS varchar) IS NULL OR channel = :channel)
+    RETURNING id
+)
+SELECT id, pg_notify('mintkeeper_deliveries', '') FROM retried ORDER BY id
+""")
 
 
 async def claim_due(tx: Transaction, *, limit: int, lease_seconds: float, now: datetime) -> list[DeliveryJob]:
@@ -159,6 +167,11 @@ async def next_due(tx: Transaction) -> datetime | None:
     """When the next delivery wants attention: an attempt, or the end of a lease; None: nothing waits."""
     found: datetime | None = await tx.value(_NEXT_DUE)
     return found
+
+
+async def retry_all_dead(tx: Transaction, *, tenant: str, channel: str | None, at: datetime) -> list[str]:
+    """Give all dead deliveries of a tenant, or of one of its channels, one more attempt; answers their ids."""
+    return [row.id for row in await tx.rows(_RETRY_ALL, {"tenant": tenant, "channel": channel, "at": at})]
 
 
 async def retry_dead(tx: Transaction, *, id: str, at: datetime) -> None:
