@@ -170,7 +170,7 @@ async def next_due(tx: Transaction) -> datetime | None:
 
 
 async def retry_all_dead(tx: Transaction, *, tenant: str, channel: str | None, at: datetime) -> list[str]:
-    """Give all dead deliveries of a tenant, or of one of its channels, one more attempt; answers their ids."""
+    """Give all dead deliveries of a tenant, or of one of its channels, one more attempt: their ids."""
     return [row.id for row in await tx.rows(_RETRY_ALL, {"tenant": tenant, "channel": channel, "at": at})]
 
 
