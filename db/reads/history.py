@@ -22,7 +22,11 @@ _OF_REQUEST = text("SELECT at, kind, actor, body FROM audit_events WHERE request
 _DELIVERIES = text("""
 SELECT id, tenant, request_id, kind, channel, channel_kind, recipient, target, state, attempt, max_attempts,
     due_at, next_attempt_at, accepted_at, provider_id, note, error, stage, run_id, fallback_of
-FROM deliveries WHERE CAST(:request_id AS varchar) IS NULL OR request_id = :request_id
+FROM deliveries WHERE (CAST(:request_id AS varchar) IS NULL OR request_id = :request_id)
+    AND (CAST(:state AS varchar) IS NULL OR state = :state)
+    AND (CAST(:channel AS varchar) IS NULL OR channel = :channel)
+    AND (CAST(:recipient AS varchar) IS NULL OR recipient = :recipient)
+    AND (CAST(:since AS timestamptz) IS NULL OR due_at >= :since)
 ORDER BY due_at, channel COLLATE "C", recipient COLLATE "C", id
 """)
 _NOTIFICATIONS = text("""
@@ -126,9 +130,18 @@ def _delivery_text(delivery: DeliveryView) -> str:
     return f"{delivery.channel_kind} to {delivery.recipient}: {delivery.state}" + (f" ({why})" if why else "")
 
 
-async def deliveries(tx: Transaction, request_id: str | None = None) -> list[DeliveryView]:
-    """The deliveries of a request, or all of them, by the time they were due."""
-    rows = await tx.rows(_DELIVERIES, {"request_id": request_id})
+async def deliveries(
+    tx: Transaction,
+    request_id: str | None = None,
+    *,
+    state: DeliveryState | None = None,
+    channel: str | None = None,
+    recipient: str | None = None,
+    since: datetime | None = None,
+) -> list[DeliveryView]:
+    """The deliveries of a request, or all of them, by the time they were due, which is `since` or later."""
+    only = {"request_id": request_id, "state": state and state.value, "channel": channel}
+    rows = await tx.rows(_DELIVERIES, {**only, "recipient": recipient, "since": since})
     return [DeliveryView(**row._asdict()) for row in rows]
 
 

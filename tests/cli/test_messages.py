@@ -2,6 +2,10 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
+from activities.notifications.outcome import Outcome
+from activities.notifications.recorder import Recorder
 from db.writes import deliveries
 from domain.records import DeliveryState
 from tests.cli.conftest import submit_arguments
@@ -43,3 +47,70 @@ def test_an_unknown_delivery_or_state_is_said(admin):
     odd = admin("deliveries", "list", "--state", "lost", "--json")
     assert (odd.code, odd.error["field"]) == (1, "state")
     assert "no messages for rita" in admin("notifications", "list", "--for", "rita").out
+
+
+async def dead_delivery(seeded, error="the channel does not exist"):
+    """A message to Slack that a relay has given up, with what was sent in its place."""
+    async with seeded.database.transaction() as tx:
+        later = datetime.now(UTC) + timedelta(hours=1)
+        job = (await deliveries.claim_due(tx, limit=1, lease_seconds=60, now=later))[0]
+    recorder = Recorder(seeded.database)
+    recorder.add(Outcome(job, DeliveryState.DEAD, later, error))
+    await recorder.flush()
+    return job
+
+
+async def test_what_was_given_up_and_what_went_instead_can_be_read_and_tried_again(desk, worker, seeded):
+    """`list` filters and names the fallback, `show` has every attempt, `retry --all-dead` revives all."""
+    async with worker():
+        await desk(*submit_arguments())
+    job = await dead_delivery(seeded)
+    options = ("--channel", "email", "--recipient", "alice", "--json")
+    [instead] = (await desk("deliveries", "list", *options)).json["deliveries"]
+    assert instead["fallback_of"] == job.id
+    assert instead["note"] == "fallback for #mint over slack-mint (the channel does not exist)"
+    table = (await desk("deliveries", "list", "--state", "pending", COLUMNS="400")).out
+    assert job.id[:12] in table
+    assert "fallback for #mint" in table
+    later = (datetime.now(UTC) + timedelta(minutes=5)).isoformat()
+    since = (await desk("deliveries", "list", "--since", later, "--json")).json["deliveries"]
+    assert {one["recipient"] for one in since} == {"alice", "bob"}
+    shown = (await desk("deliveries", "show", job.id[:12], "--json")).json
+    assert [(one["attempt"], one["outcome"]) for one in shown["attempts"]] == [(1, "dead")]
+    assert {(one["channel"], one["recipient"]) for one in shown["fallbacks"]} == {
+        ("email", "alice"),
+        ("email", "bob"),
+    }
+    assert (shown["state"], shown["receipts"]) == ("dead", [])
+    assert "the channel does not exist" in (await desk("deliveries", "show", job.id)).out
+    none = await desk("deliveries", "retry", "--all-dead", "--channel", "email", "--tenant", "acme", "--json")
+    assert none.json["ids"] == []
+    all_dead = await desk("deliveries", "retry", "--all-dead", "--tenant", "acme", "--json")
+    assert all_dead.json["ids"] == [job.id]
+    assert (await desk("deliveries", "show", job.id, "--json")).json["state"] == "pending"
+
+
+@pytest.mark.parametrize("arguments", [(), ("abc", "--all-dead"), ("abc", "--channel", "email")])
+def test_a_retry_names_one_or_says_all(admin, arguments):
+    """Anything between is refused."""
+    refused = admin("deliveries", "retry", *arguments, "--json")
+    assert (refused.code, refused.error["code"]) == (1, "invalid_input")
+
+
+def test_a_time_that_is_none_is_said(admin):
+    """`--since` takes a moment."""
+    assert admin("deliveries", "list", "--since", "yesterday", "--json").error["field"] == "since"
+
+
+def test_channels_for_machines_are_set_with_references(admin):
+    """Secrets stay out of the database, and a rate must be one."""
+    options = ("--tenant", "acme", "--as", "adam", "--json")
+    hook = ("channel", "set", "hook", "--kind", "webhook", "--setting", "url=https://hooks.example/x")
+    plain = admin(*hook, "--setting", "secret=whsec_abc", *options)
+    assert "must be a reference" in plain.error["message"]
+    assert admin(*hook, "--setting", "secret=env:HOOK", *options).code == 0
+    pager = ("channel", "set", "ops", "--kind", "pagerduty", "--setting", "severity=error")
+    assert admin(*pager, "--setting", "per_minute=60", "--setting", "burst=x", *options).code == 1
+    assert admin(*pager, "--setting", "per_minute=60", "--setting", "burst=5", *options).code == 0
+    shown = admin("channel", "show", "ops", *options[:2], "--json").json
+    assert shown["settings"] == {"severity": "error", "per_minute": 60, "burst": 5}
