@@ -43,6 +43,8 @@ class Settings(BaseSettings):
     telegram_bot_token: str = ""
     telegram_chat_id: str = ""
     telegram_base_url: str = ""
+    telegram_webhook_secret: str = ""
+    """`secret_token` of Telegram's webhook; empty: its updates are not taken, and messages have no button."""
     pagerduty_routing_key: str = ""
     pagerduty_base_url: str = ""
     public_url: str = ""

@@ -57,7 +57,7 @@ class AckActivities:
             held = await _lock(tx, step)
             # an outage may have held this up since `at`: too late is too late when it is written
             now = max(step.at, datetime.now(UTC))
-            subject, addressee = _subject(held, now), await reads.addressee(tx, claim.delivery_id)
+            subject, addressee = _subject(held, now), await reads.addressee(tx, claim)
             check_addressee(claim, subject, addressee)
             earlier = await reads.ack_receipt(tx, claim)
             if earlier is not None:
@@ -70,7 +70,7 @@ class AckActivities:
                 )
             else:
                 held = await acks.record_ack(tx, record=held, claim=claim, token_sha256=hashed, at=step.at)
-        by = addressee.spoken_name if addressee else claim.sub
+        by = claim.by or (addressee.spoken_name if addressee else claim.sub)
         journal.acknowledged(_run(held), claim.stage, claim.delivery_id, by)
         return _answer(held, _receipt(claim, step, hashed))
 
@@ -118,7 +118,7 @@ def _receipt(claim: AckClaim, step: AckStep, hashed: str) -> AckReceipt:
         delivery_id=claim.delivery_id,
         jti=claim.jti,
         stage=claim.stage,
-        acknowledged_by=claim.sub,
+        acknowledged_by=claim.actor,
         acknowledged_at=step.at,
         token_sha256=hashed,
     )

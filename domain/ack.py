@@ -84,6 +84,13 @@ class AckClaim(BaseModel):
     stage: Annotated[int, Field(ge=0, le=100)]
     iat: Annotated[int, Field(ge=0)]
     """Unix seconds at which the message was sent."""
+    by: Word | None = None
+    """The user who pressed the button of a group's message, where its provider says who that was."""
+
+    @property
+    def actor(self) -> str:
+        """In whose name it is acknowledged."""
+        return self.by or self.sub
 
     @classmethod
     def for_delivery(cls, job: DeliveryJob, stage: int, now: datetime) -> AckClaim:
@@ -101,6 +108,38 @@ class AckClaim(BaseModel):
             stage=stage,
             iat=int(now.timestamp()),
         )
+
+    @classmethod
+    def for_button(cls, subject: AckSubject, press: ButtonPress, by: str | None, now: datetime) -> AckClaim:
+        """What pressing the button of a message says; it is good as long as the link beside it."""
+        return cls(
+            tenant=subject.tenant,
+            delivery_id=press.delivery_id,
+            expires_utc=min(press.sent_at + LIFETIME, subject.ends_at).astimezone(UTC),
+            rule_id=subject.rule_id,
+            action_hash=subject.action_hash,
+            jti=_hash(PURPOSE, press.delivery_id),
+            sub=press.recipient,
+            purpose=PURPOSE,
+            request_id=subject.request_id,
+            stage=press.stage,
+            iat=int(now.timestamp()),
+            by=by,
+        )
+
+
+class ButtonPress(BaseModel):
+    """The message whose button was pressed, found by the handle that the button carries."""
+
+    model_config = _frozen
+
+    delivery_id: str
+    tenant: str
+    request_id: str
+    run_id: str | None
+    recipient: str
+    stage: int
+    sent_at: AwareDatetime
 
 
 class AckReceipt(BaseModel):
@@ -146,6 +185,8 @@ class Addressee(BaseModel):
     stage: int | None
     active: bool
     """False when the recipient is a user who has left."""
+    by_active: bool = True
+    """False when the user in whose name it is acknowledged is none, or has left."""
     revoked: bool = False
     """Its links are worthless since they leaked."""
 
@@ -228,7 +269,7 @@ class Authority:
 
     def issue(self, claim: AckClaim) -> str:
         """Sign a token; there must be a key."""
-        payload = rfc8785.dumps(claim.model_dump(mode="json", by_alias=True))
+        payload = rfc8785.dumps(claim.model_dump(mode="json", by_alias=True, exclude_none=True))
         return encode(dsse.sign(payload, ACK_TYPE, self.keys[0]))
 
     def verify(self, envelope: dsse.Envelope) -> AckClaim:
@@ -316,8 +357,8 @@ def check_addressee(claim: AckClaim, subject: AckSubject, addressee: Addressee |
         raise AckRefused(
             "this link was revoked: use the one of another message, or tell an operator", AckRefusal.REVOKED
         )
-    if not addressee.active:
-        raise AckRefused(f"{claim.sub} is not active any more", AckRefusal.INACTIVE_RECIPIENT)
+    if not (addressee.active and addressee.by_active):
+        raise AckRefused(f"{claim.actor} is not active any more", AckRefusal.INACTIVE_RECIPIENT)
 
 
 def check_open(claim: AckClaim, subject: AckSubject, now: datetime) -> None:

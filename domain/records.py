@@ -154,6 +154,8 @@ class DeliveryJob(BaseModel):
     """Set when quiet hours have held it back."""
     ack_revoked: bool = False
     """Its acknowledgement links are worthless, so it carries none."""
+    ack_handle: str = ""
+    """What a button carries that has no room for a token; empty for channels without buttons."""
     unwanted: str = ""
     """Why nobody needed it any more when it was claimed; empty: somebody did."""
     expires_at: AwareDatetime

@@ -27,7 +27,6 @@ from domain.ack import (
     AckReceipt,
     AckRefusal,
     AckSubject,
-    Addressee,
     Authority,
     check_addressee,
     check_open,
@@ -85,8 +84,8 @@ async def examine(database: Database, authority: Authority, token: str) -> Exami
         record = await reads.request(tx, claim.request_id)
         if record is None:
             raise AckRefused("this link belongs to no request of ours", AckRefusal.WRONG_REQUEST)
-        addressee = await reads.addressee(tx, claim.delivery_id)
-        subject = await _subject(tx, record, addressee, now)
+        addressee = await reads.addressee(tx, claim)
+        subject = await subject_of(tx, record, addressee.run_id if addressee else None, now)
         check_addressee(claim, subject, addressee)
         receipt = await reads.ack_receipt(tx, claim)
     if receipt is not None and not authority.has_keys and receipt.token_sha256 != token_sha256(envelope):
@@ -96,13 +95,11 @@ async def examine(database: Database, authority: Authority, token: str) -> Exami
     return Examined(envelope, claim, record, subject, receipt)
 
 
-async def _subject(
-    tx: Transaction, record: RequestRecord, addressee: Addressee | None, now: datetime
-) -> AckSubject:
-    """The run that the message belongs to."""
-    if addressee is None or addressee.run_id is None:
+async def subject_of(tx: Transaction, record: RequestRecord, run_id: str | None, now: datetime) -> AckSubject:
+    """The run that a message belongs to: the request's own, or that of an event of it. Raises AckRefused."""
+    if run_id is None:
         return AckSubject.of_request(record, now)
-    run = await event_run(tx, addressee.run_id)
+    run = await event_run(tx, run_id)
     if run is None:
         raise AckRefused("this link belongs to no run of ours", AckRefusal.WRONG_REQUEST)
     return AckSubject.of_run(run, now)

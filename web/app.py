@@ -20,7 +20,7 @@ from web.api import acks as acks_api
 from web.api import escalations as escalations_api
 from web.api import policies as policies_api
 from web.api import requests as api
-from web.api import sendgrid
+from web.api import sendgrid, telegram
 from web.errors import problem
 from web.metrics import Scrapes
 from web.pages import acks as acks_pages
@@ -58,6 +58,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(acks_api.router)
     app.include_router(acks_pages.router)
     app.include_router(sendgrid.router)
+    app.include_router(telegram.router)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     return app
 

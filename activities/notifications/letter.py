@@ -72,6 +72,7 @@ def compose(job: DeliveryJob, links: Links, ack_link: str = "") -> Message:
         request_id=job.request_id,
         link=facts.link,
         ack_link=ack_link,
+        ack_handle=job.ack_handle if ack_link else "",
         dedup_key=job.action_hash or job.request_id,
         facts=facts.plain(),
         settings=job.settings,

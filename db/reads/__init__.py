@@ -1,6 +1,6 @@
 """Queries: every function takes an open transaction and returns domain types."""
 
-from db.reads.acks import ack_receipt, addressee
+from db.reads.acks import ack_receipt, addressee, button, pressed_by
 from db.reads.dictionaries import (
     current_policy,
     ledger_options,
@@ -20,6 +20,7 @@ __all__ = [
     "addressee",
     "audit_events",
     "audit_head",
+    "button",
     "current_policy",
     "deliveries",
     "ledger_options",
@@ -27,6 +28,7 @@ __all__ = [
     "notifications_for",
     "open_requests",
     "policy",
+    "pressed_by",
     "request",
     "request_by_track_number",
     "requests",

@@ -41,16 +41,17 @@ async def record_ack(
     return await advance(
         tx,
         before=record,
-        after=record.model_copy(update={"acknowledged_by": claim.sub, "acknowledged_at": at}),
+        after=record.model_copy(update={"acknowledged_by": claim.actor, "acknowledged_at": at}),
         step=f"ack:{claim.jti}",
         kind="ack",
-        actor=claim.sub,
+        actor=claim.actor,
         at=at,
         details={
             "jti": claim.jti,
             "deliveryId": claim.delivery_id,
             "stage": claim.stage,
             "tokenSha256": token_sha256,
+            "sentTo": claim.sub,
         },
         statement=_ACKNOWLEDGE,
         extra={

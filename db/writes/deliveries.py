@@ -48,6 +48,12 @@ WITH merged AS (
         lease_until = CAST(:now AS timestamptz) + make_interval(secs => :lease_seconds)
     FROM due WHERE deliveries.id = due.id
     RETURNING deliveries.*
+), handled AS (
+    INSERT INTO ack_handles (handle, delivery_id, created_at)
+    SELECT replace(CAST(gen_random_uuid() AS text), '-', ''), id, :now FROM claimed
+    WHERE channel_kind = 'telegram' AND stage IS NOT NULL
+    ON CONFLICT (delivery_id) DO NOTHING
+    RETURNING handle, delivery_id
 ), begun AS (
     INSERT INTO delivery_attempts (delivery_id, attempt, started_at, detail)
     SELECT id, attempt, :now, '' FROM claimed
@@ -57,6 +63,9 @@ SELECT d.id, d.tenant, d.request_id, d.run_id, d.stage, d.kind, d.channel, d.cha
     d.facts, coalesce(c.settings, '{{}}') AS settings, coalesce(e.rule_id, r.policy_id) AS rule_id,
     coalesce(e.action_hash, '') AS action_hash,
     coalesce(e.closes_at, r.expires_at) AS expires_at, d.ack_revoked_at IS NOT NULL AS ack_revoked,
+    CASE WHEN d.channel_kind = 'telegram' AND d.stage IS NOT NULL THEN
+        (SELECT h.handle FROM (TABLE handled UNION ALL SELECT handle, delivery_id FROM ack_handles) AS h
+            WHERE h.delivery_id = d.id) ELSE '' END AS ack_handle,
     {unwanted} AS unwanted
 FROM claimed d JOIN mint_requests r ON r.id = d.request_id LEFT JOIN escalation_runs e ON e.id = d.run_id
     LEFT JOIN notification_channels c ON c.tenant = d.tenant AND c.name = d.channel

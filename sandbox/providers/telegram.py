@@ -79,7 +79,7 @@ class Telegram:
             "chat": {"id": chat, "type": "supergroup"},
             "text": text,
         }
-        rows = [row for row in items(mapping(body.get("reply_markup")).get("inline_keyboard"))]
+        rows = items(mapping(body.get("reply_markup")).get("inline_keyboard"))
         buttons = tuple(mapping(button) for row in rows for button in items(row))
         if problem := next((found for button in buttons if (found := _wrong_button(button))), ""):
             return _refused(400, f"Bad Request: {problem}")
@@ -89,9 +89,7 @@ class Telegram:
     def _answer_press(self, body: JsonObject) -> Answer:
         query, text = str(body.get("callback_query_id", "")), str(body.get("text", ""))
         if refuses_target(query):
-            return _refused(
-                400, "Bad Request: query is too old and response timeout expired or query ID is invalid"
-            )
+            return _refused(400, "Bad Request: query is too old and response timeout expired")
         if len(text) > LONGEST_NOTE:
             return _refused(400, "Bad Request: MESSAGE_TOO_LONG")
         message = Incoming(

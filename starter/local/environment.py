@@ -59,6 +59,7 @@ def local_settings(data: DataDir, addresses: Addresses, sla_scale: int) -> Setti
             "sendgrid_webhook_key": PUBLIC_KEY,
             "email_from": "mintkeeper@localhost.localdomain",
             "telegram_bot_token": "local-telegram-token",
+            "telegram_webhook_secret": "local-telegram-secret",
             "telegram_base_url": f"{addresses.providers_url}/telegram",
             "pagerduty_routing_key": "local-pagerduty-key",
             "pagerduty_base_url": f"{addresses.providers_url}/pagerduty",

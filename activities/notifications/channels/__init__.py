@@ -57,6 +57,7 @@ class ChannelSettings:
     telegram_bot_token: str | None = None
     telegram_chat_id: str | None = None
     telegram_base_url: str | None = None
+    telegram_webhook_secret: str | None = None
     pagerduty_routing_key: str | None = None
     pagerduty_base_url: str | None = None
 
@@ -100,4 +101,10 @@ def _telegram(settings: ChannelSettings, time_limit: float) -> ChannelClient:
     if not settings.telegram_bot_token:
         return MockChannel("telegram", "MINTKEEPER_TELEGRAM_BOT_TOKEN")
     base_url = settings.telegram_base_url or telegram.BASE_URL
-    return TelegramChannel(settings.telegram_bot_token, settings.telegram_chat_id, base_url, time_limit)
+    return TelegramChannel(
+        settings.telegram_bot_token,
+        settings.telegram_chat_id,
+        base_url,
+        time_limit,
+        answers_buttons=settings.telegram_webhook_secret is not None,
+    )

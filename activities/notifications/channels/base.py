@@ -86,6 +86,7 @@ class Message:
     request_id: str = ""
     link: str = ""
     ack_link: str = ""
+    ack_handle: str = ""
     dedup_key: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)

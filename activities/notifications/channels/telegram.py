@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import aiohttp
 
@@ -31,11 +31,18 @@ class TelegramChannel:
     in_log = False
 
     def __init__(
-        self, token: str, chat_id: str | None = None, base_url: str = BASE_URL, time_limit: float = TIME_LIMIT
+        self,
+        token: str,
+        chat_id: str | None = None,
+        base_url: str = BASE_URL,
+        time_limit: float = TIME_LIMIT,
+        *,
+        answers_buttons: bool = False,
     ) -> None:
         self._url = f"{base_url.rstrip('/')}/bot{quote(token, safe=':')}/sendMessage"
         self._chat_id = chat_id
         self._time_limit = time_limit
+        self._answers_buttons = answers_buttons
         self._session: aiohttp.ClientSession | None = None
 
     async def send(self, message: Message) -> Accepted:
@@ -47,11 +54,13 @@ class TelegramChannel:
             )
         if self._session is None:
             self._session = new_session(self._time_limit)
-        body = {
+        body: dict[str, object] = {
             "chat_id": chat,
             "text": shortened(message.text),
             "link_preview_options": {"is_disabled": True},
         }
+        if rows := self._buttons(message):
+            body["reply_markup"] = {"inline_keyboard": rows}
         with network_errors("Telegram"):
             async with self._session.post(self._url, json=body) as response:
                 answer = _parsed(await response.read())
@@ -59,6 +68,16 @@ class TelegramChannel:
         if response.status != 200 or not isinstance(result, Mapping):
             raise _delivery_error(response, answer)
         return Accepted(f"{chat}:{result.get('message_id')}")
+
+    def _buttons(self, message: Message) -> list[list[Mapping[str, str]]]:
+        """One that acknowledges at once, if anybody hears it, and one that opens the link."""
+        rows: list[list[Mapping[str, str]]] = []
+        if message.ack_handle and self._answers_buttons:
+            rows.append([{"text": "I am on it", "callback_data": message.ack_handle}])
+        # Telegram refuses a whole message for a link to a host without a dot, such as localhost
+        if message.ack_link and "." in (urlsplit(message.ack_link).hostname or ""):
+            rows.append([{"text": "Open the acknowledgement page", "url": message.ack_link}])
+        return rows
 
     async def close(self) -> None:
         """Close the connections."""
