@@ -36,9 +36,7 @@ async def accept_command(
 
     Call it first in the transaction of the effect: when that is refused or fails, the command is
     unused again. A second one with the same id waits here for the first, and is then refused as a
-    replay. For an effect that a workflow writes, keep this transaction open until the workflow has
-    answered, and give the workflow `command.id` as the id of the update: then a lost answer can be
-    asked for again with the same command, and takes effect once.
+    replay.
 
     `target` None: the caller compares it with the body. That the command's tenant owns the target
     is the caller's to check: every effect takes the tenant and finds nothing of another's.

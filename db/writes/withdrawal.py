@@ -71,7 +71,7 @@ async def _check_unused(tx: Transaction, tenant: str, policy_id: str) -> None:
     if events:
         raise Refused(
             f"events of {tenant} escalate with policy {policy_id} ({', '.join(events)}): "
-            "give their rules another policy first"
+            "give their rules another policy first, with 'mintkeeper event-rule set'"
         )
     runs = await tx.rows(_IN_FLIGHT, {"policy_id": policy_id, "named": _NAMED})
     if runs:
