@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 
 from db import reads
 from db.reads.dictionaries import User
@@ -121,10 +122,13 @@ def _quiet(simulation: Simulation, told: Sequence[Routing]) -> Iterable[Quiet]:
     """The quiet stretches of everybody who is told, a person's own in the place of the tenant's."""
     people = {person.name: person for around in told for person in (*around.approvers, *around.leads)}
     tenants = QuietHours.parse(told[0].quiet_hours)
+
+    @cache
+    def stretches(hours: QuietHours) -> list[tuple[datetime, datetime]]:
+        return hours.stretches(simulation.started_at, simulation.expires_at)
+
     for name in _recipients(simulation):
-        for begins_at, ends_at in _hours_of(people, name, tenants).stretches(
-            simulation.started_at, simulation.expires_at
-        ):
+        for begins_at, ends_at in stretches(_hours_of(people, name, tenants)):
             yield Quiet(recipient=name, begins_at=begins_at, ends_at=ends_at)
 
 

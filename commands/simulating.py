@@ -54,13 +54,14 @@ def moment(text: str | None) -> datetime:
     """The moment in ISO 8601 with a zone, to the second, now unless given; raises InvalidInput."""
     if text is None:
         return datetime.now(UTC).replace(microsecond=0)
-    try:
-        # a plus sign is a space once it has been in a URL
-        found = datetime.fromisoformat(text.strip().replace(" ", "+"))
-        if found.tzinfo is not None:
-            return found.astimezone(UTC)
-    except (ValueError, OverflowError):
-        pass
+    # a plus sign is a space once it has been in a URL
+    for written in (text.strip(), text.strip().replace(" ", "+")):
+        try:
+            found = datetime.fromisoformat(written)
+            if found.tzinfo is not None:
+                return found.astimezone(UTC)
+        except (ValueError, OverflowError):
+            continue
     raise InvalidInput(f"start {text!r} is no moment with a zone, such as 2026-12-01T17:00:00Z", "start")
 
 

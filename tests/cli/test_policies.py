@@ -134,6 +134,16 @@ def test_the_requester_is_told_nothing(admin):
 
 
 @pytest.mark.parametrize(
+    "start",
+    ["2026-03-28T18:00:00Z", "2026-03-28 18:00:00+00:00", "2026-03-28T19:00:00 01:00", "20260328T18Z"],
+)
+def test_a_moment_is_read_in_every_usual_form(admin, start):
+    """With a space between day and time, or where a URL has made a space of the plus sign."""
+    found = ok(admin("policy", "simulate", POLICY.id, "--start", start, "--json"))
+    assert found["started_at"] == "2026-03-28T18:00:00Z"
+
+
+@pytest.mark.parametrize(
     ("options", "code"),
     [
         (["--start", "tomorrow"], "invalid_input"),
