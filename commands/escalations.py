@@ -65,22 +65,18 @@ async def show(cli: Cli, run: RunId) -> None:
     cli.emit(document, lambda: print_run(document))
 
 
-async def cancel(
-    cli: Cli, run: RunId, user: AsUser, reason: Reason, key_file: KeyFile = None, tenant: Tenant = None
-) -> None:
+async def cancel(cli: Cli, run: RunId, user: AsUser, reason: Reason, key_file: KeyFile = None) -> None:
     """Stop a run's stages; a mint request itself goes on, and still expires."""
     from domain.commands import CommandAction
 
-    await _command(cli, CommandAction.CANCEL_ESCALATION, run, user, reason, key_file, tenant)
+    await _command(cli, CommandAction.CANCEL_ESCALATION, run, user, reason, key_file)
 
 
-async def resume(
-    cli: Cli, run: RunId, user: AsUser, reason: Reason, key_file: KeyFile = None, tenant: Tenant = None
-) -> None:
+async def resume(cli: Cli, run: RunId, user: AsUser, reason: Reason, key_file: KeyFile = None) -> None:
     """Let a run's stages go on: takes an acknowledgement or a cancel back."""
     from domain.commands import CommandAction
 
-    await _command(cli, CommandAction.RESUME_ESCALATION, run, user, reason, key_file, tenant)
+    await _command(cli, CommandAction.RESUME_ESCALATION, run, user, reason, key_file)
 
 
 async def _command(
@@ -90,7 +86,6 @@ async def _command(
     user: str,
     reason: str,
     key_file: Path | None,
-    tenant: str | None,
 ) -> None:
     from commands.runs import run_document
     from commands.signing import signed_command
@@ -99,7 +94,8 @@ async def _command(
 
     async with cli.database() as database:
         async with database.transaction() as tx:
-            run_id = (await run_document(tx, run))["id"]
+            found = await run_document(tx, run)
+        run_id, tenant = found["id"], found["tenant"]
         envelope = signed_command(cli, user, action, run_id, {"reason": reason}, tenant, key_file)
         document = envelope.model_dump_json(by_alias=True).encode()
         envelope, told, _ = await examine_command(database, document, action=action, run_id=run_id)

@@ -21,7 +21,15 @@ from domain.commands import (
     verify_command,
 )
 from domain.dsse import Envelope
-from domain.errors import CommandRefused, NotFound, NotOpen, OutcomeUnknown
+from domain.errors import (
+    CommandRefused,
+    InvalidInput,
+    MintkeeperError,
+    NotFound,
+    NotOpen,
+    OutcomeUnknown,
+    Refused,
+)
 from domain.runs import run_workflow_id
 from domain.steps import CommandOutcome
 from starter.failures import domain_error
@@ -67,8 +75,8 @@ async def send_command(
 ) -> CommandOutcome:
     """Send a command and wait for the answer; the same one sent again gets the first answer.
 
-    Raises CommandRefused when it had no effect, NotOpen when the workflow has ended, OutcomeUnknown
-    when no answer comes: it may still take effect then. Raises RPCError for anything else.
+    Raises CommandRefused, Refused or InvalidInput when it had no effect, NotOpen when the run is over,
+    OutcomeUnknown when no answer comes: it may still take effect then. Raises RPCError for anything else.
     """
     handle = client.get_workflow_handle(run_workflow_id(run_id))
     try:
@@ -91,8 +99,16 @@ async def send_command(
             raise NotOpen(f"{run_id} has no running workflow") from error
         raise
     if not outcome.accepted:
-        raise CommandRefused(outcome.message, outcome.reason)
+        raise _refusal(outcome)
     return outcome
+
+
+def _refusal(outcome: CommandOutcome) -> MintkeeperError:
+    """The error that the worker's activity met: a refusal of the command, or of what it asks for."""
+    if outcome.reason in set(CommandRefusal):
+        return CommandRefused(outcome.message, outcome.reason)
+    rules = {error.code: error for error in (NotOpen, InvalidInput, Refused)}
+    return rules.get(outcome.reason, MintkeeperError)(outcome.message)
 
 
 def _unknown(run_id: str) -> OutcomeUnknown:

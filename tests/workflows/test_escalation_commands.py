@@ -6,7 +6,7 @@ import pytest
 
 from domain.approvals import Verdict
 from domain.commands import CommandAction
-from domain.errors import CommandRefused, NotFound, NotOpen
+from domain.errors import InvalidInput, NotFound, NotOpen, Refused
 from domain.mint_request import MintStatus
 from domain.runs import RunState
 from tests.support.commands import a_command, command, raw_command
@@ -158,13 +158,13 @@ async def test_a_stale_command_is_refused(desk, pending):
 
 async def test_a_reason_is_needed(desk, pending):
     """Auditors will ask."""
-    with pytest.raises(CommandRefused, match="a reason is needed"):
+    with pytest.raises(InvalidInput, match="a reason is needed"):
         await command(desk, pending.id, body={})
 
 
 async def test_nothing_to_resume_is_refused(desk, pending):
     """Nobody is on it and nobody has cancelled."""
-    with pytest.raises(CommandRefused, match="nothing to resume"):
+    with pytest.raises(Refused, match="nothing to resume"):
         await command(desk, pending.id, action=RESUME)
 
 

@@ -1,9 +1,11 @@
 """Runs of operational events: the same engine, in a workflow of their own."""
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import text
 
 from db.writes import publication
 from db.writes.events import raise_event
@@ -205,3 +207,35 @@ async def test_a_signal_for_the_approval_ends_no_run(desk, approved):
     await handle_of(desk, run.run_id).signal("approve", signed)
     await until_sent(desk, run.run_id, 0)
     assert [approval.approver for approval in (await desk.record(approved)).approvals] == ["alice"]
+
+
+def _hours_around_now():
+    """Quiet hours that have begun two hours ago and last for two more."""
+    begin, end = (datetime.now(UTC) + sign * 2 * HOUR for sign in (-1, 1))
+    days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+    return [{"days": days, "from": f"{begin:%H:%M}", "to": f"{end:%H:%M}", "zone": "UTC"}]
+
+
+async def _quiet(desk):
+    async with desk.seeded.database.transaction() as tx:
+        statement = text("UPDATE tenants SET quiet_hours = CAST(:hours AS jsonb) WHERE code = 'acme'")
+        await tx.execute(statement, {"hours": json.dumps(_hours_around_now())})
+
+
+async def test_what_is_not_urgent_starts_no_run_in_quiet_hours(desk, approved):
+    """One message for the end of the window, and nobody is woken."""
+    await rule_for(desk, urgent=False)
+    await _quiet(desk)
+    word = await raised(desk, approved)
+    run = await run_of(desk, word.run_id)
+    assert (word.state, run.reason) == (RunState.SUPPRESSED, "not urgent, and these are quiet hours")
+    assert {(row.stage, row.state) for row in await messages_of(desk, word.run_id)} == {(None, "deferred")}
+
+
+async def test_what_is_urgent_runs_in_quiet_hours(desk, approved):
+    """Its stages tell their people at once."""
+    await rule_for(desk)
+    await _quiet(desk)
+    alarm = await raised(desk, approved)
+    await until_sent(desk, alarm.run_id, 0)
+    assert "deferred" not in {row.state for row in await messages_of(desk, alarm.run_id)}
