@@ -49,9 +49,12 @@ class Messages:
         self._kept = kept
         self._received: dict[tuple[str, str], Received] = {}
 
-    def add(self, provider: str, incoming: Incoming) -> None:
-        """Record a message; its (provider, id) is unique because the providers number their answers."""
-        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+    def add(self, provider: str, incoming: Incoming, arrived: datetime) -> None:
+        """Record a message that had arrived then, however long its answer took.
+
+        Its (provider, id) is unique because the providers number their answers.
+        """
+        at = arrived.astimezone(UTC).isoformat(timespec="milliseconds")
         if original := self._received.get((provider, incoming.updates)):
             self._received[provider, incoming.updates] = replace(original, reads_now=incoming.text)
         self._received[provider, incoming.id] = Received(provider=provider, at=at, **asdict(incoming))

@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict
+from datetime import UTC, datetime
 
 from aiohttp import web
 
@@ -54,7 +55,7 @@ class Providers:
 
     def _calls_of(self, vendor: Vendor) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
-            call = await _read_call(request)
+            call, arrived = await _read_call(request), datetime.now(UTC)
             fault = self._faults.take(vendor.name)
             match fault.kind if fault else "":
                 case "429" if fault:
@@ -67,7 +68,7 @@ class Providers:
                     return _hang_up(request)
             answer = vendor.answer(call)
             if answer.message:
-                self._messages.add(vendor.name, answer.message)
+                self._messages.add(vendor.name, answer.message, arrived)
                 if vendor.name == SendGrid.name:
                     self._events.sent(answer.message)
             return _hang_up(request) if fault and fault.kind == "drop" else _response(answer)
