@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from activities.notifications import outcome
+from activities.notifications.asking import Asker
 from activities.notifications.channels import (
     ChannelClient,
     DeliveryAmbiguous,
@@ -36,22 +37,10 @@ LEASE_SECONDS = 60
 LATEST_START = LEASE_SECONDS - 1.5 * TIME_LIMIT
 """Seconds after the claim from which no call may begin: it could outlast the lease."""
 
-FRESH_SECONDS = 0.25
-"""For so long it is believed that a message is wanted; after that it is asked again.
-
-Whoever acknowledges a request must not hear of it more than a second later.
-"""
-
-MOST_QUESTIONS = 3
-"""An answer that was itself too long on its way is believed no more; then the row is given back."""
-
 # SendGrid's client blocks a thread; the event loop's pool has as few as five.
 WIDTHS = {"email": 4}
 WIDTH = 20
 """Calls at a time to one kind of channel."""
-
-Look = Callable[[Sequence[str]], Awaitable[Mapping[str, str]]]
-"""By id why nobody needs a delivery any more, empty if somebody does; may raise Unavailable."""
 
 
 @dataclass(frozen=True)
@@ -80,10 +69,10 @@ class Claimed:
 class Sender:
     """Sends over the clients, a bounded number of calls at a time to each kind of channel."""
 
-    def __init__(self, channels: Mapping[str, ChannelClient], links: Links, look: Look) -> None:
+    def __init__(self, channels: Mapping[str, ChannelClient], links: Links, asker: Asker) -> None:
         self._channels = channels
         self._links = links
-        self._look = look
+        self._asker = asker
         self._lanes = {kind: asyncio.Semaphore(WIDTHS.get(kind, WIDTH)) for kind in channels}
         self._holds = Holds()
         self._closed = False
@@ -99,33 +88,26 @@ class Sender:
         if lane is None:
             error = f"no client for the channel kind {job.channel_kind!r} of channel {job.channel!r}"
             return [outcome.dead(job, error, _now()) for job in claimed.jobs]
-        async with self._holds.turn(job), lane:
-            if self._closed or claimed.age > LATEST_START:
-                return _given_back(claimed)
-            if held_until := self._holds.until(job, _now()):
-                return _given_back(claimed, held_until)
-            try:
-                why = await self._why_pointless(claimed)
-            except (MintkeeperError, SQLAlchemyError):
-                return _given_back(claimed)
-            if why is None:
-                return _given_back(claimed)
-            pointless = [outcome.skipped(job, why[job.id], _now()) for job in claimed.jobs if why[job.id]]
-            wanted = [job for job in claimed.jobs if not why[job.id]]
-            if not wanted:
-                return pointless
-            return pointless + await self._send(wanted, claimed.doubtful, self._channels[job.channel_kind])
+        with self._asker.waiting(claimed.jobs, claimed.since):
+            async with self._holds.turn(job), lane:
+                return await self._in_turn(claimed)
 
-    async def _why_pointless(self, claimed: Claimed) -> Mapping[str, str] | None:
-        """By id why nobody needs a message any more, empty: somebody does; None: there is no fresh answer."""
-        why: Mapping[str, str] = {job.id: job.unwanted for job in claimed.jobs}
-        asked = claimed.since
-        for _ in range(MOST_QUESTIONS):
-            if time.monotonic() - asked <= FRESH_SECONDS:
-                return why
-            asked = time.monotonic()
-            why = await self._look([job.id for job in claimed.jobs])
-        return why if time.monotonic() - asked <= FRESH_SECONDS else None
+    async def _in_turn(self, claimed: Claimed) -> list[Outcome]:
+        if held_until := self._holds.until(claimed.job, _now()):
+            return _given_back(claimed, held_until)
+        try:
+            why = await self._asker.why_pointless(claimed.jobs)
+        except (MintkeeperError, SQLAlchemyError):
+            return _given_back(claimed)
+        if why is None or self._closed or claimed.age > LATEST_START:
+            return _given_back(claimed)
+        pointless = [outcome.skipped(job, why[job.id], _now()) for job in claimed.jobs if why[job.id]]
+        wanted = [job for job in claimed.jobs if not why[job.id]]
+        if not wanted:
+            return pointless
+        return pointless + await self._send(
+            wanted, claimed.doubtful, self._channels[claimed.job.channel_kind]
+        )
 
     async def _send(
         self, jobs: Sequence[DeliveryJob], doubtful: bool, channel: ChannelClient

@@ -8,8 +8,9 @@ import aiohttp
 import pytest
 from sqlalchemy import text
 
+from activities.notifications.asking import FRESH_SECONDS
 from activities.notifications.letter import Links
-from activities.notifications.sending import FRESH_SECONDS, Claimed
+from activities.notifications.sending import Claimed
 from db import reads
 from db.writes.acks import record_ack
 from db.writes.requests import report_stalled

@@ -10,7 +10,8 @@ import aiohttp
 import pytest
 from sqlalchemy import text
 
-from activities.notifications.sending import FRESH_SECONDS, Claimed
+from activities.notifications.asking import FRESH_SECONDS
+from activities.notifications.sending import Claimed
 from db import reads
 from db.writes import deliveries, dictionaries, requests, submissions
 from db.writes.requests import report_stalled, run_stage
