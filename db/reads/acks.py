@@ -21,6 +21,11 @@ SELECT request_id, run_id, delivery_id, jti, stage, recipient AS acknowledged_by
     token_sha256
 FROM acks WHERE request_id = :request_id AND jti = :jti
 """)
+_HASHES = text("""
+SELECT d.id, array_agg(a.ack_sha256 ORDER BY a.attempt) AS hashes
+FROM deliveries d JOIN delivery_attempts a ON a.delivery_id = d.id
+WHERE d.request_id = :request_id AND a.ack_sha256 IS NOT NULL GROUP BY d.id
+""")
 _BUTTON = text("""
 SELECT d.id AS delivery_id, d.tenant, d.request_id, d.run_id, d.recipient, d.stage,
     coalesce(d.accepted_at, h.created_at) AS sent_at
@@ -59,3 +64,8 @@ async def pressed_by(tx: Transaction, press: ButtonPress, telegram_user: str) ->
     values = {**press.model_dump(include={"tenant", "request_id", "run_id"}), "chat": telegram_user}
     found = await tx.rows(_PRESSED_BY, values)
     return str(found[0].name) if len(found) == 1 else None
+
+
+async def token_hashes(tx: Transaction, request_id: str) -> dict[str, list[str]]:
+    """By delivery the SHA-256 of every token that its attempts carried, in their order."""
+    return {row.id: row.hashes for row in await tx.rows(_HASHES, {"request_id": request_id})}

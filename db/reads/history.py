@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 from sqlalchemy import text
 
+from db.reads.acks import token_hashes
 from db.session import Transaction
 from domain.audit import AuditHead
 from domain.records import AuditEvent, DeliveryState
@@ -98,17 +99,22 @@ async def audit_head(tx: Transaction, tenant: str) -> AuditHead | None:
 
 
 async def timeline(tx: Transaction, request_id: str) -> list[dict[str, Any]]:
-    """What happened to a request, in order: `at`, `kind`, `actor`, and `details` or a `text`."""
+    """What happened to a request, in order: `at`, `kind`, `actor`, and `details` or a `text`.
+
+    A message that carried acknowledgement links has the hash of each attempt's token in `ack_sha256`.
+    """
     entries = [
         {"at": row.at, "kind": row.kind, "actor": row.actor, "details": _shown(row.body)}
         for row in await tx.rows(_OF_REQUEST, {"id": request_id})
     ]
+    hashes = await token_hashes(tx, request_id)
     entries += [
         {
             "at": delivery.accepted_at or delivery.next_attempt_at or delivery.due_at,
             "kind": f"delivery.{delivery.kind}",
             "actor": delivery.channel,
             "text": _delivery_text(delivery),
+            **({"ack_sha256": hashes[delivery.id]} if delivery.id in hashes else {}),
         }
         for delivery in await deliveries(tx, request_id)
     ]
