@@ -79,22 +79,19 @@ def _print(simulation: Simulation) -> None:
     from domain.mint_request import utc_text
 
     rows = [row for stage in simulation.stages for row in _rows(stage)]
-    columns = ("stage", "due (UTC)", "channel", "told", "local time", "sent (UTC)", "")
+    columns = ("stage", "due (UTC)", "channel", "told", "sent (UTC)", "local time", "")
     plain_table(columns, [[Styled(cell) for cell in row] for row in rows], "no stages")
-    ends = utc_text(simulation.expires_at)
+    started, ends = utc_text(simulation.started_at), utc_text(simulation.expires_at)
     urgent = utc_text(simulation.urgent_from)
-    print_rich(Styled(f"expires {ends}; from {urgent} on, quiet hours hold nothing back"))
+    print_rich(Styled(f"starts {started}, expires {ends}; urgent, whatever the hour, from {urgent}"))
 
 
 def _rows(stage: StageForecast) -> list[list[str]]:
     """One line a message; the stage's own facts are in the first."""
-    from domain.mint_request import utc_text
-
-    label, due = f"{stage.stage} {stage.name}", utc_text(stage.due_at)
+    label, due = f"{stage.stage} {stage.name}", _utc(stage.due_at)
     lines = [_message_cells(stage, message) for message in stage.messages]
     if stage.no_route:
-        at = utc_text(stage.runs_at)
-        lines.insert(0, ["", "nobody", "", at, "no route: the next stage runs at once"])
+        lines.insert(0, ["", "nobody", _utc(stage.runs_at), "", "no route: the next stage runs at once"])
     first = [label, due, *lines[0][:-1], _facts(stage, lines[0][-1])]
     return [first, *(["", "", *line] for line in lines[1:])]
 
@@ -107,11 +104,14 @@ def _facts(stage: StageForecast, note: str) -> str:
 
 
 def _message_cells(stage: StageForecast, message: Message) -> list[str]:
-    from domain.mint_request import utc_text
     from domain.simulation import local, sent_at
 
     at = sent_at(stage, message)
-    there = f"{local(at, message.time_zone):%a %d %b %H:%M %Z}"
+    there = f"{local(at, message.time_zone):%a %H:%M %Z}"
     notes = ["alert to the leads"] if message.alert else []
     notes += ["deferred by quiet hours"] if message.deferred_until else []
-    return [message.channel, message.recipient, there, utc_text(at), "; ".join(notes)]
+    return [message.channel, message.recipient, _utc(at), there, "; ".join(notes)]
+
+
+def _utc(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%d %b %H:%M:%S}"
