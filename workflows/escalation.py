@@ -13,7 +13,7 @@ from typing import Any
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError, FailureError
 
-from workflows.handling import Turn, as_json_object, cause_of, comes_due, write_step
+from workflows.handling import Turn, as_json_object, cause_of, comes_due, see_through, write_step
 
 with workflow.unsafe.imports_passed_through():
     from domain import steps
@@ -32,6 +32,7 @@ with workflow.unsafe.imports_passed_through():
         RunStanding,
         RunStep,
     )
+    from workflows.search_attributes import ESCALATION_LEVEL
 
 
 @workflow.defn(name="Escalation")
@@ -50,7 +51,11 @@ class EscalationWorkflow:
 
     @workflow.run
     async def run(self, order: EscalationOrder) -> RunStanding:  # noqa: ARG002 - `__init__` keeps it
-        """See the run through; one that was started again goes on where the database stands."""
+        """See the run through; a cancel sent by Temporal itself ends nothing."""
+        return await see_through(self._live(), "'mintkeeper escalation cancel'")
+
+    async def _live(self) -> RunStanding:
+        """One that was started again goes on where the database stands."""
         self._take(await self._look())
         self._opened = True
         while self._standing.state is RunState.RUNNING:
@@ -163,6 +168,9 @@ class EscalationWorkflow:
         return await write_step(steps.OPEN_RUN, step, RunStanding)
 
     def _take(self, standing: RunStanding) -> None:
+        if standing.next_stage != self._standing.next_stage:
+            # as in a mint request: how many stages after the first have run
+            workflow.upsert_search_attributes([ESCALATION_LEVEL.value_set(max(standing.next_stage - 1, 0))])
         self._standing = standing
         self._run.next_stage = standing.next_stage
         self._run.acknowledge(standing.acknowledged_at)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import Any, Final, TypeVar
 
@@ -17,6 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.escalation import Due
 
 Answer = TypeVar("Answer", bound=BaseModel)
+Result = TypeVar("Result")
 
 _DATABASE_RETRY: Final = RetryPolicy(
     initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=10)
@@ -35,6 +36,17 @@ async def write_step(name: str, step: BaseModel, answer: type[Answer], summary: 
         summary=summary,
     )
     return result
+
+
+async def see_through(life: Coroutine[Any, Any, Result], how: str) -> Result:
+    """The result of `life`; a cancel sent by Temporal itself ends nothing. `how` names what does."""
+    task = asyncio.create_task(life)
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            workflow.logger.warning("ignored a workflow cancel: only %s ends it", how)
+    return task.result()
 
 
 async def comes_due(due: Due, overtaken: Callable[[], bool]) -> bool:

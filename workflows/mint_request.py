@@ -47,7 +47,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from domain.submission import SubmissionResult
     from workflows import ledger_steps
-    from workflows.handling import Turn, as_json_object, cause_of, comes_due, write_step
+    from workflows.handling import Turn, as_json_object, cause_of, comes_due, see_through, write_step
     from workflows.visibility import current_details, request_view, status_attributes
 
 _EVERY_VERDICT = tuple(Verdict)
@@ -82,15 +82,7 @@ class MintRequestWorkflow:
     @workflow.run
     async def run(self, order: MintOrder) -> MintResult:  # noqa: ARG002 - `__init__` keeps it
         """See the request through; a cancel sent by Temporal itself ends nothing."""
-        life = asyncio.create_task(self._live())
-        while not life.done():
-            try:
-                await asyncio.shield(life)
-            except asyncio.CancelledError:
-                workflow.logger.warning(
-                    "ignored a workflow cancel: a request ends by 'mintkeeper cancel' only"
-                )
-        return life.result()
+        return await see_through(self._live(), "'mintkeeper cancel'")
 
     async def _live(self) -> MintResult:
         await self._open()

@@ -45,7 +45,11 @@ def at_start(request: MintRequest, expires_at: datetime) -> TypedSearchAttribute
 
 def of_run(run: EventRun) -> TypedSearchAttributes:
     """The attributes of an event's run: whose it is, and when it ends by itself."""
-    pairs: list[SearchAttributePair[Any]] = [SearchAttributePair(TENANT, run.tenant)]
+    level = max(run.next_stage - 1, 0)
+    pairs: list[SearchAttributePair[Any]] = [
+        SearchAttributePair(TENANT, run.tenant),
+        SearchAttributePair(ESCALATION_LEVEL, level),
+    ]
     if run.closes_at is not None:
         pairs.append(SearchAttributePair(EXPIRES_AT, run.closes_at))
     return TypedSearchAttributes(pairs)

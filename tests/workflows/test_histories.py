@@ -16,11 +16,15 @@ from temporalio.client import WorkflowHistory
 
 from domain.ack import AckOutcome
 from domain.approvals import Verdict
+from domain.commands import CommandAction
 from domain.mint_request import MintStatus
+from domain.runs import EventKind, RunState
 from domain.steps import AssignMessage, CommentMessage
 from starter import decisions
 from starter.ids import new_message_id
 from tests.support.acks import FORGER, envelope_for
+from tests.support.commands import a_command, command, raw_command
+from tests.support.events import handle_of, raised, rule_for, until_run
 from worker import replayer
 
 HISTORIES = Path(__file__).parents[1] / "histories"
@@ -90,6 +94,17 @@ async def acknowledged(desk):
     return ticket
 
 
+async def resumed(desk):
+    """Its stages were cancelled and resumed, after a forgery; then it is approved."""
+    ticket = await desk.submit()
+    await desk.until_status(ticket, MintStatus.PENDING)
+    await raw_command(desk, ticket.id, a_command(desk, ticket.id, "rita"))
+    for action in (CommandAction.CANCEL_ESCALATION, CommandAction.RESUME_ESCALATION):
+        await command(desk, ticket.id, action=action)
+    await desk.decide(ticket, "alice")
+    return ticket
+
+
 async def failed(desk):
     """The destination does not exist: refused before anything was signed."""
     ticket = await desk.submit(destination=Keypair.random().public_key)
@@ -111,6 +126,7 @@ ENDS = {
     expired: MintStatus.EXPIRED,
     escalated: MintStatus.CONFIRMED,
     acknowledged: MintStatus.CONFIRMED,
+    resumed: MintStatus.CONFIRMED,
     failed: MintStatus.FAILED,
     timed_out: MintStatus.TIMEOUT_FAILED,
 }
@@ -126,12 +142,52 @@ async def test_every_path_replays_as_it_was_recorded(minting_desk, play):
         ticket = await play(desk)
         result = await ticket.handle.result()
     assert result.status is ENDS[play]
-    history = await ticket.handle.fetch_history()
+    await _replay(await ticket.handle.fetch_history(), play.__name__)
+
+
+async def run_closed(desk, ticket):
+    """All stages of an event's run, and the end of its time, within two seconds."""
+    return (await raised(desk, ticket)).run_id
+
+
+async def run_cancelled(desk, ticket):
+    """Acknowledged, taken back, looked at, cancelled by Temporal in vain, and cancelled."""
+    run_id = (await raised(desk, ticket)).run_id
+    await until_run(desk, run_id, lambda run: run.next_stage > 0)
+    handle = handle_of(desk, run_id)
+    envelope = await envelope_for(desk.seeded.database, ticket.id, run_id=run_id)
+    await handle.execute_update("acknowledge", envelope, result_type=AckOutcome)
+    await command(desk, run_id, action=CommandAction.RESUME_ESCALATION)
+    await handle.signal("look")
+    await handle.cancel()
+    await command(desk, run_id)
+    return run_id
+
+
+RUN_ENDS = {run_closed: (RunState.CLOSED, 40_000), run_cancelled: (RunState.CANCELLED, 1)}
+
+
+@pytest.mark.parametrize("play", RUN_ENDS, ids=lambda play: play.__name__)
+async def test_every_path_of_a_run_replays_as_it_was_recorded(desk, play):
+    """The same for the runs of operational events."""
+    state, scale = RUN_ENDS[play]
+    await rule_for(desk, EventKind.STALLED)
+    async with desk.worker():
+        ticket = await desk.submit(sla_scale=scale)
+        await desk.decide(ticket, "alice")
+        handle = handle_of(desk, await play(desk, ticket))
+        result = await handle.result()
+    assert result["state"] == state
+    await _replay(await handle.fetch_history(), play.__name__)
+
+
+async def _replay(history, name):
+    """Today's history replays; under RECORD_HISTORIES it is kept."""
     await replayer().replay_workflow(history)
     if release := os.environ.get("RECORD_HISTORIES"):
         folder = HISTORIES / release
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{play.__name__}.json").write_text(history.to_json() + "\n")
+        (folder / f"{name}.json").write_text(history.to_json() + "\n")
 
 
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: f"{path.parent.name}/{path.stem}")
@@ -144,7 +200,8 @@ async def test_a_workflow_of_a_released_shape_still_replays(path):
 
 def test_every_path_has_a_recorded_history():
     """The first release's folder holds all paths, so that none is forgotten."""
-    assert {path.stem for path in RECORDED if path.parent.name == "v1"} == {play.__name__ for play in ENDS}
+    recorded = {path.stem for path in RECORDED if path.parent.name == "v1"}
+    assert recorded == {play.__name__ for play in (*ENDS, *RUN_ENDS)}
 
 
 async def test_replay_notices_a_changed_shape():
