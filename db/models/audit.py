@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, UniqueConstraint
+from sqlalchemy import BigInteger, CheckConstraint, Index, UniqueConstraint, text
 from sqlmodel import Field
 
 from db.models.base import Moment, Table
@@ -28,6 +28,7 @@ class AuditEventRow(Table, table=True):
     __table_args__ = (
         UniqueConstraint("request_id", "step", name="audit_events_step_once"),
         CheckConstraint("step IS NULL OR request_id IS NOT NULL", name="audit_events_step_of_request"),
+        Index("audit_events_cancelled", "request_id", postgresql_where=text("kind = 'escalation.cancelled'")),
     )
 
     tenant: str = Field(primary_key=True, foreign_key="tenants.code")

@@ -20,12 +20,16 @@ LATENESS_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800
 _MODEST = text(
     "SELECT set_config('jit', 'off', true) AS jit, set_config('statement_timeout', '10s', true) AS patience"
 )
+# a cancelled run of a request may go on again, which takes nothing back: the audit has every cancel
 _RUNS = text("""
 SELECT 'started' AS what, tenant, policy_id AS policy, 0 AS stage, count(*) AS number
 FROM mint_requests GROUP BY tenant, policy_id
 UNION ALL
-SELECT 'cancelled', tenant, policy_id, next_stage, count(*)
-FROM mint_requests WHERE escalation_cancelled_at IS NOT NULL GROUP BY tenant, policy_id, next_stage
+SELECT 'cancelled', r.tenant, r.policy_id, a.stage, count(*)
+FROM (SELECT request_id, CAST(CAST(body AS json) -> 'details' ->> 'stage' AS integer) AS stage
+    FROM audit_events WHERE kind = 'escalation.cancelled'
+        AND CAST(body AS json) -> 'details' ->> 'runId' = request_id) AS a
+JOIN mint_requests r ON r.id = a.request_id GROUP BY r.tenant, r.policy_id, a.stage
 UNION ALL
 SELECT CASE WHEN state IN ('throttled', 'suppressed') THEN state ELSE 'started' END AS what, tenant,
     coalesce(policy_id, ''), 0, count(*)

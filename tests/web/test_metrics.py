@@ -12,6 +12,8 @@ from sqlalchemy import text
 from db import reads
 from db.writes.acks import record_ack
 from db.writes.requests import run_stage
+from db.writes.run_commands import command_request
+from domain.commands import Command, CommandAction
 from domain.records import DeliveryState
 from sandbox.providers import running_providers
 from settings import Settings
@@ -122,6 +124,27 @@ async def test_runs_of_events_are_counted_by_how_they_began(seeded, outbox):
     assert runs(samples, "started", policy=policy) == 3
     assert runs(samples, "cancelled", policy=policy, stage="1") == 1
     assert [runs(samples, what, policy=policy) for what in ("throttled", "suppressed")] == [1, 1]
+
+
+async def test_an_escalation_that_goes_on_again_was_cancelled_all_the_same(seeded, outbox):
+    """A counter never goes back."""
+    [request] = await outbox.open()
+    for number, action in enumerate((CommandAction.CANCEL_ESCALATION, CommandAction.RESUME_ESCALATION)):
+        now = datetime.now(UTC)
+        command = Command(
+            id=f"cmd_{number:026d}",
+            action=action,
+            tenant="acme",
+            actor="adam",
+            issued_at=now,
+            target=request.id,
+            body={"reason": "a test"},
+        )
+        async with outbox.database.transaction() as tx:
+            record = await reads.lock_request(tx, request.id)
+            await command_request(tx, record=record, command=command, at=now)
+        samples = await scrape(settings_of(seeded, authority=""))
+        assert runs(samples, "cancelled", policy=seeded.policy.id, stage="1") == 1
 
 
 async def insert_run(outbox, request, number, state):

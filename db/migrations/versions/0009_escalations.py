@@ -112,6 +112,7 @@ CREATE TABLE escalation_stage_runs (
     CONSTRAINT escalation_stage_runs_stage CHECK (stage >= 0)
 );
 ALTER TABLE acks ADD COLUMN run_id varchar REFERENCES escalation_runs (id);
+CREATE INDEX audit_events_cancelled ON audit_events (request_id) WHERE kind = 'escalation.cancelled';
 """
 
 DELIVERIES = """
@@ -212,6 +213,7 @@ def downgrade() -> None:
             ADD CONSTRAINT deliveries_next CHECK
                 ((next_attempt_at IS NOT NULL) = (state IN ('pending', 'failed', 'ambiguous'))),
             ADD CONSTRAINT deliveries_accepted CHECK ((accepted_at IS NOT NULL) = (state = 'accepted'));
+        DROP INDEX audit_events_cancelled;
         ALTER TABLE acks DROP COLUMN run_id;
         DROP TABLE escalation_stage_runs, escalation_runs, event_rules;
         DROP FUNCTION guard_escalation_run();
