@@ -1,15 +1,18 @@
 """What PagerDuty and a webhook's receiver get, and whom mintkeeper does not send to."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
 import json
 import logging
 import time
+from datetime import UTC, datetime
 
 import aiohttp
 import pytest
 from aiohttp import web
+from sqlalchemy import text
 
 from activities.notifications.channels import (
     ChannelSettings,
@@ -20,8 +23,10 @@ from activities.notifications.channels import (
     build_channels,
 )
 from activities.notifications.channels.webhook import WebhookChannel
+from db.writes import dictionaries
 from sandbox.providers import running_providers
 from sandbox.providers.webhook import SECRET
+from tests.support.outbox import PATIENCE, Outbox
 
 KEY = base64.b64decode(SECRET.removeprefix("whsec_"))
 
@@ -231,3 +236,38 @@ async def test_an_address_that_is_not_allowed_is_never_called(hooks, monkeypatch
     monkeypatch.setenv("HOOK_SECRET", SECRET)
     with pytest.raises(DeliveryRefused, match="webhook's url"):
         await hooks.send(a_message(settings={"url": url, "secret": "env:HOOK_SECRET"}))
+
+
+async def test_a_webhook_whose_answer_was_lost_gets_the_same_id_again(seeded, console, monkeypatch):
+    """Over the relay: two calls, one `webhook-id`, so that the receiver can tell; it is accepted."""
+    monkeypatch.setenv("HOOK_SECRET", SECRET)
+    url, http = console
+    outbox = Outbox(seeded, url, http)
+    async with seeded.database.transaction() as tx:
+        await dictionaries.set_channel(
+            tx,
+            tenant="acme",
+            name="slack-mint",
+            kind="webhook",
+            settings={"url": f"{url}/webhook/in", "secret": "env:HOOK_SECRET"},
+            actor="adam",
+            at=datetime.now(UTC),
+        )
+    [request] = await outbox.open()
+    await outbox.fault(provider="webhook", kind="drop", after_accept=True)
+    async with outbox.relay().running(), asyncio.timeout(PATIENCE):
+        while (row := await the_hook(seeded)).state != "accepted":
+            await outbox.run("UPDATE deliveries SET next_attempt_at = now() WHERE state = 'ambiguous'")
+            await outbox.run("NOTIFY mintkeeper_deliveries")
+            await asyncio.sleep(0.05)
+    await outbox.close()
+    assert (row.recipient, row.target, row.attempt) == ("slack-mint", "", 2)
+    messages = await received(console)
+    assert [message["delivery_id"] for message in messages] == [row.id] * 2
+    assert all(request.id in message["text"] for message in messages)
+
+
+async def the_hook(seeded):
+    """The row of the webhook."""
+    async with seeded.database.transaction() as tx:
+        return (await tx.execute(text("SELECT * FROM deliveries WHERE channel_kind = 'webhook'"))).one()
