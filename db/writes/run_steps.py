@@ -218,7 +218,7 @@ async def _move(
         **event_params(before, f"{before.id}:{step}", kind, actor, at, details),
         **run_outbox(await _record(tx, before), before.policy, (), at),
         "unwanted": unwanted,
-        "revise_at": at + REVISION_DELAY if unwanted else None,
+        "revise_at": at + REVISION_DELAY if unwanted or before.acknowledged_at != after.acknowledged_at else None,
         "version": before.version,
         "state": after.state.value,
         **{name: getattr(after, name) for name in _MOVING},
