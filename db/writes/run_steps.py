@@ -214,11 +214,12 @@ async def _move(
     unwanted: str = "",
 ) -> EventRun:
     """Write the step that leads from `before` to `after`; done already, it returns the run as it stands."""
+    says_other = bool(unwanted) or before.acknowledged_at != after.acknowledged_at
     params = {
         **event_params(before, f"{before.id}:{step}", kind, actor, at, details),
         **run_outbox(await _record(tx, before), before.policy, (), at),
         "unwanted": unwanted,
-        "revise_at": at + REVISION_DELAY if unwanted or before.acknowledged_at != after.acknowledged_at else None,
+        "revise_at": at + REVISION_DELAY if says_other else None,
         "version": before.version,
         "state": after.state.value,
         **{name: getattr(after, name) for name in _MOVING},
