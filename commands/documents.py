@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 
 
+PUBLISHED_FACTS = frozenset(
+    {"contentHash", "publishedAt", "publishedBy", "current", "deletedAt", "deletedBy"}
+)
+"""What `policy show --json` adds to the policy as it was published."""
+
+
 def policy_document(published: PublishedPolicy, policy: EscalationPolicy) -> Document:
     """A policy as `policy show --json` gives it: as it was published, and what became of it."""
     return {

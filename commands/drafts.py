@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+from commands.documents import PUBLISHED_FACTS
 from db import reads
 from db.session import Transaction
 from domain.errors import InvalidInput, NotFound
@@ -11,11 +13,22 @@ from domain.escalation import EscalationPolicy
 
 
 def read_draft(file: Path) -> EscalationPolicy:
-    """The policy in a file; raises InvalidInput."""
+    """The policy in a file; raises InvalidInput.
+
+    What `policy show --json` wrote is a draft too, once it has an id of its own.
+    """
     try:
-        return EscalationPolicy.parse(file.read_bytes())
+        text = file.read_bytes()
     except OSError as error:
         raise InvalidInput(f"{file} can't be read: {error.strerror}", "file") from error
+    try:
+        document = json.loads(text)
+    except ValueError:
+        # the parser says where
+        return EscalationPolicy.parse(text)
+    if isinstance(document, dict):
+        document = {name: value for name, value in document.items() if name not in PUBLISHED_FACTS}
+    return EscalationPolicy.parse(json.dumps(document))
 
 
 async def read_policy(tx: Transaction, policy_id: str | None, file: Path | None) -> EscalationPolicy:

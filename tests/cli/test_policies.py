@@ -38,6 +38,20 @@ def test_a_policy_is_deleted_once_and_for_all(admin, another, tmp_path):
     assert "publish under a new id" in again.error["message"]
 
 
+def test_what_was_shown_is_a_draft(admin, tmp_path):
+    """A published policy, shown into a file and given a new id, can be published: nobody types it anew."""
+    file = tmp_path / "draft.json"
+    file.write_text(admin("policy", "show", POLICY.id, "--json").out.replace(POLICY.id, "acme-mint-2"))
+    ok(admin("policy", "publish", str(file), "--json"))
+    published = ok(admin("policy", "show", "acme-mint-2", "--json"))
+    assert (published["stages"], published["publishedBy"] != "setup") == (
+        ok(admin("policy", "show", POLICY.id, "--json"))["stages"],
+        True,
+    )
+    file.write_text("[]")
+    assert admin("policy", "publish", str(file), "--json").error["code"] == "invalid_input"
+
+
 def test_what_is_needed_is_not_deleted(admin, another):
     """The current policy, and what the tenant does not have."""
     current = admin("policy", "delete", POLICY.id, *TENANT, "--json")
