@@ -79,11 +79,22 @@ def test_foreign_host_names_are_refused(web):
     assert web.get("/api/requests", headers={"Host": "evil.example"}).status_code == 400
 
 
-def test_nothing_can_be_changed_but_by_an_ack(web, submitted):
-    """The one way to act over HTTP is the link of a message."""
+def test_nothing_can_be_changed_without_a_proof(web, submitted):
+    """What acts over HTTP carries its own: a message's token, a signed command, a provider's signature."""
     paths = web.get("/openapi.json").json()["paths"]
     acting = {path for path, operations in paths.items() if set(operations) != {"get"}}
-    assert acting == {"/acks/{token}"}
+    assert acting == {
+        "/acks/{token}",
+        "/api/policies",
+        "/api/policies/{policy_id}",
+        "/api/policies/{policy_id}/switch",
+        "/escalations/{run_id}/cancel",
+        "/escalations/{run_id}/resume",
+        "/sendgrid/events",
+        "/telegram/updates",
+    }
+    for provider in ("/sendgrid/events", "/telegram/updates"):
+        assert web.post(provider, json=[]).status_code == 403
     assert web.post(f"/api/requests/{submitted['id']}/decisions", json={}).status_code in (404, 405)
 
 
@@ -113,3 +124,28 @@ def test_metrics_are_prometheus_text(web):
     answer = web.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain")
     assert "process_cpu_seconds_total" in answer.text
+    assert "notify_escalation_started_total{" in answer.text
+
+
+def test_a_mail_that_arrived_is_delivered(up, submitted):
+    """The console's SendGrid reports back with its signature, and the delivery says so."""
+    rejected = mintkeeper(
+        *("submit", "--amount", "1", "--topic", "treasury-eu", "--requester", "rita"), data_dir=up.data_dir
+    )
+    mintkeeper("reject", rejected["id"], "--as", "bob", "--reason", "a test", data_dir=up.data_dir)
+
+    def states():
+        listed = mintkeeper("deliveries", "list", "--request", rejected["id"], data_dir=up.data_dir)
+        mails = [one["state"] for one in listed["deliveries"] if one["channel_kind"] == "email"]
+        return mails if mails and set(mails) == {"delivered"} else None
+
+    assert until(states, "the mail to the requester is delivered")
+
+
+def test_the_authority_key_rotates_under_the_running_stack(up, submitted):
+    """Its file is the stack's own; the doctor finds it well."""
+    rotated = mintkeeper("keys", "rotate", data_dir=up.data_dir)
+    assert rotated["file"] == str(up.data_dir / "keys" / "authority.seeds")
+    assert len(rotated["keys"]) == 2
+    checks = {check["name"]: check["state"] for check in mintkeeper("doctor", data_dir=up.data_dir)["checks"]}
+    assert (checks["authority key"], checks["clock"]) == ("ok", "ok")
