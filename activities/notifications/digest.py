@@ -13,7 +13,7 @@ from functools import cached_property
 from types import MappingProxyType
 
 from activities.notifications.channels import Message
-from activities.notifications.channels.base import Block
+from activities.notifications.channels.base import AckButton, Block
 from activities.notifications.channels.slack import escape_mrkdwn
 from activities.notifications.facts import NotificationFacts
 from activities.notifications.letter import Links, compose, facts_for
@@ -108,6 +108,11 @@ def _digest(entries: Sequence[Entry], links: Links) -> Message:
         blocks=_blocks(headline, entries, links),
         channel=first.channel,
         link=_all(links),
+        ack_buttons=[
+            AckButton(entry.job.ack_handle, entry.facts.ack_link, entry.words["track_number"])
+            for entry in entries
+            if entry.facts.ack_link and first.channel_kind == "telegram"
+        ],
         settings=first.settings,
     )
 

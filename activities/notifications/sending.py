@@ -151,9 +151,8 @@ def _given_back(claimed: Claimed, until: datetime | None = None) -> list[Outcome
 
 def _with_token(said: Outcome, message: Message, ack_link: str) -> Outcome:
     """The outcome with the token that the message carried: a digest has no room for some."""
-    carried = ack_link and (
-        ack_link in message.text or any(ack_link in str(it) for it in message.blocks or ())
-    )
+    beside = [*(message.blocks or ()), *message.ack_buttons]
+    carried = ack_link and (ack_link in message.text or any(ack_link in str(part) for part in beside))
     return replace(said, ack_sha256=link_sha256(ack_link)) if carried else said
 
 

@@ -130,6 +130,16 @@ def test_text_fits_and_says_what_it_leaves_out(kind, count):
     assert told >= min(count, 10)
 
 
+def test_telegram_has_a_button_a_request():
+    """Where the text has no room for the links; the label tells which request it is about."""
+    rows = [a_row(number, channel_kind="telegram", ack_handle=f"h{number}") for number in range(30)]
+    message = digest(*rows)
+    assert "/acks/" not in message.text
+    assert {button.handle for button in message.ack_buttons} == {f"h{number}" for number in range(30)}
+    assert {button.label for button in message.ack_buttons} == {"MK-7Q2X"}
+    assert digest(a_row(1), a_row(2)).ack_buttons == []
+
+
 def test_email_has_room_for_all():
     """No request is left out of a mail."""
     message = digest(*[a_row(number, channel_kind="email") for number in range(300)])

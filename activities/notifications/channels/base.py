@@ -66,13 +66,22 @@ class Standing(StrEnum):
 
 
 @dataclass(frozen=True)
+class AckButton:
+    """A way to say "I am on it" beside the text; `label` tells which request of a digest it is about."""
+
+    handle: str
+    link: str
+    label: str = ""
+
+
+@dataclass(frozen=True)
 class Message:
     """One delivery, rendered.
 
     `kind` is the event kind, `target` the channel, address or chat. `subject` and `text` are plain
     text (each client escapes them for its provider); `html` and `blocks` are escaped already. `facts`
     are single lines of plain text without any link; `settings` are those of the channel; `dedup_key`
-    is the same for all messages of a run.
+    is the same for all messages of a run. `ack_buttons` are those of a digest, for channels with buttons.
     """
 
     delivery_id: str
@@ -87,6 +96,7 @@ class Message:
     link: str = ""
     ack_link: str = ""
     ack_handle: str = ""
+    ack_buttons: Sequence[AckButton] = ()
     dedup_key: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)

@@ -11,6 +11,7 @@ import aiohttp
 from activities.notifications.channels.base import (
     TIME_LIMIT,
     Accepted,
+    AckButton,
     DeliveryError,
     DeliveryFailed,
     DeliveryRefused,
@@ -19,6 +20,9 @@ from activities.notifications.channels.base import (
 from activities.notifications.channels.transport import network_errors, new_session, status_error
 
 BASE_URL = "https://api.telegram.org"
+
+MOST_BUTTONS = 100
+"""Telegram takes no more a message."""
 
 # Telegram counts UTF-16 code units.
 LONGEST_TEXT = 4096
@@ -70,14 +74,16 @@ class TelegramChannel:
         return Accepted(f"{chat}:{result.get('message_id')}")
 
     def _buttons(self, message: Message) -> list[list[Mapping[str, str]]]:
-        """One that acknowledges at once, if anybody hears it, and one that opens the link."""
+        """A request: one that acknowledges at once, if anybody hears it, and one that opens the link."""
         rows: list[list[Mapping[str, str]]] = []
-        if message.ack_handle and self._answers_buttons:
-            rows.append([{"text": "I am on it", "callback_data": message.ack_handle}])
-        # Telegram refuses a whole message for a link to a host without a dot, such as localhost
-        if message.ack_link and "." in (urlsplit(message.ack_link).hostname or ""):
-            rows.append([{"text": "Open the acknowledgement page", "url": message.ack_link}])
-        return rows
+        for ack in message.ack_buttons or [AckButton(message.ack_handle, message.ack_link)]:
+            about = f": {ack.label}" if ack.label else ""
+            if ack.handle and self._answers_buttons:
+                rows.append([{"text": f"I am on it{about}", "callback_data": ack.handle}])
+            # Telegram refuses a whole message for a link to a host without a dot, such as localhost
+            if ack.link and "." in (urlsplit(ack.link).hostname or ""):
+                rows.append([{"text": f"Open the acknowledgement page{about}", "url": ack.link}])
+        return rows[:MOST_BUTTONS]
 
     async def close(self) -> None:
         """Close the connections."""
