@@ -53,6 +53,12 @@ class DeliveryRow(Table, table=True):
             postgresql_where=text("deferred_until IS NOT NULL AND provider_id <> ''"),
         ),
         Index("deliveries_to_revise", "revise_at", postgresql_where=text("revise_at IS NOT NULL")),
+        Index(
+            "deliveries_merged",
+            "deferred_until",
+            "recipient",
+            postgresql_where=text("deferred_until IS NOT NULL"),
+        ),
         Index("deliveries_to_replace", "replace_at", postgresql_where=text("replace_at IS NOT NULL")),
         Index(
             "deliveries_figures",

@@ -28,12 +28,21 @@ ON CONFLICT (provider, id) DO NOTHING RETURNING id
 """)
 # an event may overtake the record of the very attempt that it is about
 _DECIDING = """
-WITH decided AS (
+WITH told AS (
+    -- after quiet hours one mail may have carried several deliveries; it names one of them
+    SELECT id FROM deliveries WHERE id IN (
+        SELECT CAST(:delivery_id AS varchar)
+        UNION SELECT d.id FROM deliveries n JOIN deliveries d ON d.deferred_until = n.deferred_until
+            AND d.recipient = n.recipient AND d.tenant = n.tenant AND d.channel = n.channel
+            AND d.target = n.target
+        WHERE n.id = :delivery_id AND d.provider_id = :message_id AND :message_id <> '')
+    ORDER BY id FOR NO KEY UPDATE
+), decided AS (
     UPDATE deliveries d SET {change}, next_attempt_at = NULL, lease_until = NULL,
         accepted_at = coalesce(accepted_at, CAST(:at AS timestamptz)),
         provider_id = CASE WHEN provider_id = '' THEN :message_id ELSE provider_id END
-    WHERE id = :delivery_id AND state <> 'skipped' AND NOT EXISTS (
-        SELECT 1 FROM provider_receipts p WHERE p.provider = :provider AND p.delivery_id = d.id
+    FROM told WHERE d.id = told.id AND state <> 'skipped' AND NOT EXISTS (
+        SELECT 1 FROM provider_receipts p WHERE p.provider = :provider AND p.delivery_id = :delivery_id
             AND p.event IN ('delivered', 'bounce', 'dropped') AND p.id <> :id
             AND (p.at, p.event <> 'delivered') > (CAST(:at AS timestamptz), :event <> 'delivered'))
     RETURNING d.id, d.attempt

@@ -161,6 +161,21 @@ async def test_an_event_that_overtakes_the_record_of_its_attempt_is_not_lost(out
         assert (row.state, row.lease_until, row.accepted_at is None) == (state, None, False)
 
 
+@pytest.mark.parametrize(("kind", "state"), [("delivered", "delivered"), ("bounce", "dead")])
+async def test_a_mail_that_carried_several_deliveries_counts_for_all_of_them(outbox, web, mail, kind, state):
+    """After quiet hours they shared it; it names one. What went to somebody else is untouched."""
+    requests = [mail.request_id, *[request.id for request in await outbox.open(2)]]
+    await outbox.run(
+        "UPDATE deliveries SET channel = 'email', channel_kind = 'email', target = 'alice@acme.example', "
+        "recipient = 'alice', state = 'accepted', accepted_at = now(), attempt = 1, next_attempt_at = NULL, "
+        "deferred_until = '2026-01-01T08:00Z', provider_id = 'abc' WHERE channel_kind IN ('slack', 'email')"
+    )
+    await outbox.run(f"UPDATE deliveries SET recipient = 'bob' WHERE request_id = '{requests[2]}'")
+    await post(web, [event(mail, kind)])
+    states = [(await row_of(outbox, request_id)).state for request_id in requests]
+    assert states == [state, state, "accepted"]
+
+
 async def test_what_is_not_ours_is_ignored(outbox, web, mail):
     """A delivery that we do not know, or a mail of another program with the same account."""
     unknown = event(mail, "delivered", 1, delivery_id="0" * 64)

@@ -148,6 +148,8 @@ CREATE INDEX deliveries_by_run ON deliveries (run_id) WHERE run_id IS NOT NULL;
 CREATE INDEX deliveries_held ON deliveries (deferred_until, recipient) WHERE state = 'deferred';
 CREATE INDEX deliveries_to_revise ON deliveries (revise_at) WHERE revise_at IS NOT NULL;
 CREATE INDEX deliveries_digests ON deliveries (provider_id) WHERE deferred_until IS NOT NULL AND provider_id <> '';
+-- those that shared one message after quiet hours
+CREATE INDEX deliveries_merged ON deliveries (deferred_until, recipient) WHERE deferred_until IS NOT NULL;
 CREATE INDEX deliveries_to_replace ON deliveries (replace_at) WHERE replace_at IS NOT NULL;
 -- the figures for operators are counted from this alone; the rows themselves are ten times as large
 CREATE INDEX deliveries_figures ON deliveries (channel, channel_kind, state)
