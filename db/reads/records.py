@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -76,6 +76,7 @@ def record_query(tail: str) -> TextClause:
 
 
 _BY_ID = record_query("WHERE r.id = :id")
+_BY_IDS = record_query("WHERE r.id = ANY (CAST(:ids AS varchar[]))")
 _LOCKED = record_query("WHERE r.id = :id FOR UPDATE OF r")
 _BY_TRACK_NUMBER = record_query("WHERE r.track_number = :track_number")
 
@@ -84,6 +85,11 @@ async def request(tx: Transaction, request_id: str) -> RequestRecord | None:
     """The request of that id, or None."""
     row = await tx.row(_BY_ID, {"id": request_id})
     return None if row is None else record_from(row)
+
+
+async def requests_of(tx: Transaction, ids: Sequence[str]) -> list[RequestRecord]:
+    """The requests of those ids, in any order; what does not exist is left out."""
+    return await select_records(tx, _BY_IDS, {"ids": list(ids)})
 
 
 async def lock_request(tx: Transaction, request_id: str) -> RequestRecord:
