@@ -84,6 +84,7 @@ class EscalationActivities:
         """End a run whose time is over; an end that it has already stays."""
         async with self._database.transaction() as tx:
             run = await lock_event_run(tx, step.run_id)
+            run = await run_steps.resolve_run(tx, run=run, at=step.at)
             if run.state is RunState.RUNNING:
                 run = await run_steps.end_run(
                     tx,

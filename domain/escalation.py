@@ -133,12 +133,19 @@ LONGEST_LEAD = timedelta(seconds=15)
 class EscalationRun:
     """One run of a policy: deterministic, with no clock of its own.
 
-    Times are absolute. `scale` divides every delay, for demonstrations (1 in production).
+    Times are absolute. `scale` divides every delay, for demonstrations (1 in production). `end_name` is
+    what its end is called in the Web UI.
     """
 
     def __init__(
-        self, policy: EscalationPolicy, started_at: datetime, scale: int = 1, next_stage: int = 0
+        self,
+        policy: EscalationPolicy,
+        started_at: datetime,
+        scale: int = 1,
+        next_stage: int = 0,
+        end_name: str = "expiry",
     ) -> None:
+        self._end_name = end_name
         self._policy = policy
         self.started_at = started_at
         self._last_activity = started_at
@@ -194,7 +201,7 @@ class EscalationRun:
             if at < self.expires_at:
                 ready_at = max(at - min(delay / 1000, LONGEST_LEAD), resumes_at)
                 return Due(at=at, ready_at=ready_at, stage=self.next_stage, name=stage_name(stage))
-        return Due(at=self.expires_at, ready_at=self.expires_at, stage=None, name="expiry")
+        return Due(at=self.expires_at, ready_at=self.expires_at, stage=None, name=self._end_name)
 
 
 def stage_name(stage: Stage) -> str:

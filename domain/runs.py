@@ -107,7 +107,7 @@ class EventRun(BaseModel):
         if self.policy is None:
             msg = f"run {self.id} has no policy"
             raise ValueError(msg)
-        run = EscalationRun(self.policy, self.started_at, self.sla_scale, self.next_stage)
+        run = EscalationRun(self.policy, self.started_at, self.sla_scale, self.next_stage, "auto-close")
         run.acknowledge(self.acknowledged_at)
         return run
 
