@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from activities.notifications.channels import (
@@ -29,19 +29,22 @@ from activities.notifications.facts import LONGEST_REASON, one_line
 from activities.notifications.letter import Links
 from activities.notifications.outcome import pause
 from activities.notifications.standing import standing_of
-from db.reads.records import request as read_request
+from db.reads.records import requests_of
 from db.session import Database
 from db.writes import acks, revisions
 from db.writes.notices import facts_of
 from db.writes.revisions import SentMessage
 from domain.ack import link_sha256
-from domain.errors import MintkeeperError, Unavailable
+from domain.errors import Unavailable
 from domain.records import DeliveryJob, RequestRecord
 
 log = logging.getLogger("mintkeeper.relay")
 
-BATCH = 20
-"""Messages taken, and brought up to date beside each other, at a time."""
+BATCH = 40
+"""Messages taken at a time; calls for all of them, however slow, end before the lease does."""
+
+WIDTH = 20
+"""Calls beside each other."""
 
 LEASE_SECONDS = 60
 MOST_ATTEMPTS = 6
@@ -58,6 +61,16 @@ OPEN = Standing.OPEN
 Tokens = list[tuple[str, int, str]]
 
 
+@dataclass(frozen=True)
+class Result:
+    """What came of one message: done, to be tried `again_at`, or given up with a `note`."""
+
+    message: SentMessage
+    tokens: Tokens = field(default_factory=list)
+    again_at: datetime | None = None
+    note: str = ""
+
+
 class Reviser:
     """Serves what is marked for revision in `database` over the clients that can change a message."""
 
@@ -66,6 +79,7 @@ class Reviser:
         self._channels = channels
         self._links = links
         self._stopping = asyncio.Event()
+        self._width = asyncio.Semaphore(WIDTH)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -98,52 +112,59 @@ class Reviser:
         now = datetime.now(UTC)
         async with self._database.transaction() as tx:
             messages = await revisions.claim_due(tx, limit=BATCH, lease_seconds=LEASE_SECONDS, now=now)
-            records = {}
-            for id in {member.job.request_id for message in messages for member in message.members}:
-                if record := await read_request(tx, id):
-                    records[id] = record
+            ids = {member.job.request_id for message in messages for member in message.members}
+            records = {one.request.id: one for one in await requests_of(tx, sorted(ids))} if ids else {}
             due = None if messages else await revisions.next_due(tx)
-        await asyncio.gather(*(self._revise(message, records) for message in messages))
         if messages:
+            results = await asyncio.gather(*(self._revise(message, records) for message in messages))
+            await self._settle(results)
             return SHORTEST_NAP
         wait = LONGEST_NAP if due is None else (due - now).total_seconds()
         return min(max(wait, SHORTEST_NAP), LONGEST_NAP)
 
-    async def _revise(self, message: SentMessage, records: Mapping[str, RequestRecord]) -> None:
+    async def _revise(self, message: SentMessage, records: Mapping[str, RequestRecord]) -> Result:
         channel = self._channels.get(message.members[0].job.channel_kind)
         try:
             said, tokens = _compose(message, records, self._links)
             if isinstance(channel, Revisable) and said is not None:
-                await channel.revise(message.provider_id, said)
+                async with self._width:
+                    await channel.revise(message.provider_id, said)
         except DeliveryRefused as error:
-            await self._give_up(message, error.message)
+            return Result(message, note=error.message)
         except DeliveryError as error:
-            await self._try_again(message, error)
-        except MintkeeperError as error:
-            await self._give_up(message, error.message)
-        else:
-            async with self._database.transaction() as tx:
-                await revisions.revised(tx, message, datetime.now(UTC))
-                if tokens:
-                    await acks.note_tokens(tx, tokens)
+            return _again(message, error)
+        except Exception as error:
+            log.exception("a message can't be brought up to date")
+            return Result(message, note=f"internal error ({type(error).__name__})")
+        return Result(message, tokens)
 
-    async def _try_again(self, message: SentMessage, error: DeliveryError) -> None:
-        if message.attempt >= MOST_ATTEMPTS:
-            await self._give_up(message, error.message)
-            return
-        wait = FIRST_BACKOFF * 2 ** (message.attempt - 1)
-        if isinstance(error, DeliveryFailed) and error.retry_after is not None:
-            wait = pause(error.retry_after)
+    async def _settle(self, results: Sequence[Result]) -> None:
         async with self._database.transaction() as tx:
-            await revisions.put_off(tx, message, datetime.now(UTC) + wait)
+            done = [one for one in results if one.again_at is None and not one.note]
+            await revisions.revised(tx, [one.message for one in done], datetime.now(UTC))
+            if tokens := [token for one in done for token in one.tokens]:
+                await acks.note_tokens(tx, tokens)
+            for one in results:
+                if one.again_at is not None:
+                    await revisions.put_off(tx, one.message, one.again_at)
+                elif one.note:
+                    _tell(one)
+                    await revisions.give_up(tx, one.message, f"not brought up to date: {one.note}")
 
-    async def _give_up(self, message: SentMessage, error: str) -> None:
-        why = one_line(error, LONGEST_REASON)
-        first = message.members[0].job
-        extra = {"delivery_id": first.id, "request_id": first.request_id, "channel": first.channel}
-        log.warning("a message stays as it was sent: %s", why, extra=extra)
-        async with self._database.transaction() as tx:
-            await revisions.give_up(tx, message, f"not brought up to date: {why}")
+
+def _again(message: SentMessage, error: DeliveryError) -> Result:
+    if message.attempt >= MOST_ATTEMPTS:
+        return Result(message, note=one_line(error.message, LONGEST_REASON))
+    wait = FIRST_BACKOFF * 2 ** (message.attempt - 1)
+    if isinstance(error, DeliveryFailed) and error.retry_after is not None:
+        wait = pause(error.retry_after)
+    return Result(message, again_at=datetime.now(UTC) + wait)
+
+
+def _tell(result: Result) -> None:
+    first = result.message.members[0].job
+    extra = {"delivery_id": first.id, "request_id": first.request_id, "channel": first.channel}
+    log.warning("a message stays as it was sent: %s", result.note, extra=extra)
 
 
 def _compose(

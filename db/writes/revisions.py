@@ -126,9 +126,9 @@ _RUN_COLUMNS = ("decided_by", "run_state", "run_ended_by", "run_acknowledged_by"
 _OTHER_COLUMNS = frozenset({"head", "revise_at", "provider_id", "revise_attempt", *_RUN_COLUMNS})
 
 
-async def revised(tx: Transaction, message: SentMessage, at: datetime) -> None:
-    """Note that the message says what is so."""
-    await _settle(tx, message.members, revised_at=at)
+async def revised(tx: Transaction, messages: Sequence[SentMessage], at: datetime) -> None:
+    """Note that these messages say what is so."""
+    await _settle(tx, [member for message in messages for member in message.members], revised_at=at)
 
 
 async def put_off(tx: Transaction, message: SentMessage, until: datetime) -> None:

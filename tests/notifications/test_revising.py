@@ -372,7 +372,7 @@ async def test_a_claim_whose_message_changed_meanwhile_leaves_it_marked(outbox):
         assert await revisions.claim_due(tx, limit=5, lease_seconds=60, now=datetime.now(UTC)) == []
     await step(outbox, request, acts.expire)
     async with outbox.database.transaction() as tx:
-        await revisions.revised(tx, message, datetime.now(UTC))
+        await revisions.revised(tx, [message], datetime.now(UTC))
     assert await marks(outbox) == 1
 
 
