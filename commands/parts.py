@@ -173,7 +173,7 @@ async def providers(
         str, typer.Option("--sendgrid-events", metavar="URL", help="Where SendGrid's signed events go.")
     ] = "",
 ) -> None:
-    """Run the provider console alone: stands in for Slack, SendGrid, Telegram and PagerDuty."""
+    """Run the provider console alone: stands in for Slack, SendGrid, Telegram, PagerDuty and a webhook."""
     from sandbox.providers.server import serve
     from starter.local.signals import stop_event
 
