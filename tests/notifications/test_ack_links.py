@@ -65,6 +65,7 @@ def test_messages_of_stages_carry_a_link(kind):
         (LINKS, {"kind": "confirmed", "stage": None}),
         (LINKS, {"kind": "opened", "stage": None}),
         (LINKS, {"expires_at": NOW}),
+        (LINKS, {"ack_revoked": True}),
         (Links("https://mint.example", "", "default", NO_AUTHORITY), {}),
         (Links("", "", "default", AUTHORITY), {}),
     ],
