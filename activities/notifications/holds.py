@@ -50,4 +50,7 @@ class Holds:
 
 
 def _destination(job: DeliveryJob) -> Destination:
-    return (job.channel_kind, "" if job.channel_kind in ACCOUNT_WIDE else job.target)
+    if job.channel_kind in ACCOUNT_WIDE:
+        return (job.channel_kind, "")
+    # PagerDuty and webhooks have their address in the channel's settings
+    return (job.channel_kind, job.target or f"{job.tenant}/{job.channel}")

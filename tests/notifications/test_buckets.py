@@ -208,3 +208,31 @@ async def test_channels_without_a_rate_have_no_bucket(outbox):
         rows = await outbox.until("accepted")
     assert {row.slot_at for row in rows} == {None}
     assert await fetch(outbox, "SELECT * FROM channel_buckets") == []
+
+
+async def test_a_merged_message_takes_one_turn(outbox):
+    """Three requests in one message after quiet hours: one call, one token, one moment for all."""
+    await limit(outbox, 60, 1)
+    await outbox.open(4)
+    await outbox.run(
+        "UPDATE deliveries SET state = 'deferred', deferred_until = '2026-01-01T00:00Z', "
+        "next_attempt_at = now() - interval '1 minute' WHERE channel_kind = 'slack' AND id <> "
+        "(SELECT min(id) FROM deliveries WHERE channel_kind = 'slack')"
+    )
+    now = datetime.now(UTC) + timedelta(seconds=1)
+    first = await admitted(outbox.database, now)
+    second = await admitted(outbox.database, now + timedelta(seconds=1))
+    assert sorted(len(jobs) for jobs in first + second) == [1, 3]
+    assert (len(first), len(second)) == (1, 1)
+    [bucket] = await fetch(outbox, "SELECT * FROM channel_buckets")
+    assert bucket.free_at == now + timedelta(seconds=2)
+
+
+async def admitted(database, now):
+    """The messages that one relay sends at `now`."""
+    async with database.transaction() as tx:
+        claimed = await deliveries.claim_due(tx, limit=100, lease_seconds=60, now=now)
+        together = {}
+        for job in claimed:
+            together.setdefault(job.merges_with, []).append(job)
+        return await admit(tx, list(together.values()), now)

@@ -114,3 +114,12 @@ def test_a_pause_holds_for_its_destination_only():
     assert holds.until(a_job(target="#other"), NOW) is None
     assert holds.until(a_job(channel_kind="email", target="dave@acme.test"), NOW) == later
     assert holds.until(a_job(), later) is None
+
+
+def test_a_webhook_that_asked_for_a_pause_holds_no_other():
+    """Their addresses are in their channels' settings, so the channel tells them apart."""
+    holds, later = Holds(), NOW + timedelta(seconds=5)
+    holds.hold(a_job(channel_kind="webhook", channel="one", target=""), later)
+    assert holds.until(a_job(channel_kind="webhook", channel="one", target=""), NOW) == later
+    assert holds.until(a_job(channel_kind="webhook", channel="two", target=""), NOW) is None
+    assert holds.until(a_job(channel_kind="webhook", channel="one", target="", tenant="b"), NOW) is None

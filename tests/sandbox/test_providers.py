@@ -1,6 +1,9 @@
 """The provider console: what it records, how it fails on demand, what it shows."""
 
 import asyncio
+import base64
+import hashlib
+import hmac
 import time
 from datetime import datetime
 
@@ -9,6 +12,7 @@ import pytest
 
 from domain.errors import Unavailable
 from sandbox.providers import running_providers, serve
+from sandbox.providers.webhook import SECRET
 
 SLACK = {"Authorization": "Bearer xoxb-local"}
 SENDGRID = {"Authorization": "Bearer SG.local"}
@@ -95,7 +99,30 @@ async def test_slack_update_edits_a_posted_message_only(http):
         assert (await response.json())["ts"] == posted["ts"]
     async with http.post("/slack/api/chat.update", json=update | {"ts": "1.2"}, headers=SLACK) as response:
         assert await response.json() == {"ok": False, "error": "message_not_found"}
-    assert [m["updates"] for m in await listed(http)] == ["", posted["ts"]]
+    original, edit = await listed(http)
+    assert (original["updates"], edit["updates"]) == ("", posted["ts"])
+    assert (original["text"], original["reads_now"]) == ("open", "approved")
+    async with http.get("/") as response:
+        assert "edited since" in await response.text()
+
+
+async def test_a_webhook_is_believed_by_its_signature(http):
+    """The example of the specification's own check: id, time and body; a changed body is refused."""
+    body, at = b'{"type": "x", "data": {"text": "hello"}}', str(int(time.time()))
+    key = base64.b64decode(SECRET.removeprefix("whsec_"))
+    mac = base64.b64encode(hmac.new(key, f"m1.{at}.".encode() + body, hashlib.sha256).digest()).decode()
+    headers = {"webhook-id": "m1", "webhook-timestamp": at, "webhook-signature": f"v2,x v1,{mac}"}
+    answers = []
+    for sent, said in ((body, headers), (body + b" ", headers), (body, {})):
+        async with http.post("/webhook/in", data=sent, headers=said) as response:
+            answers.append(response.status)
+    stale = headers | {"webhook-timestamp": str(int(at) - 3600)}
+    async with http.post("/webhook/in", data=body, headers=stale) as response:
+        answers.append(response.status)
+    assert answers == [204, 401, 401, 401]
+    assert [(m["provider"], m["to"], m["text"], m["delivery_id"]) for m in await listed(http)] == [
+        ("webhook", "in", "hello", "m1")
+    ]
 
 
 async def test_refuses_as_the_providers_do(http):
