@@ -66,6 +66,7 @@ class DeliveryRow(Table, table=True):
             "channel_kind",
             "state",
             postgresql_include=["accepted_at", "due_at", "deferred_until"],
+            postgresql_where=text("next_attempt_at IS NULL AND lease_until IS NULL"),
         ),
     )
 

@@ -51,20 +51,23 @@ FROM acks a JOIN mint_requests r ON r.id = a.request_id LEFT JOIN escalation_run
 GROUP BY r.tenant, coalesce(e.policy_id, r.policy_id), a.stage
 """)
 # in-app messages have no provider that could be late; OFFSET 0 has each lateness computed only once
-_DELIVERIES_SQL = """
+_COUNTED_SQL = """
 SELECT channel, channel_kind, state, count(*) AS number, count(late) AS taken,
     coalesce(sum(late), 0) AS seconds, ARRAY[{within}] AS within
 FROM (SELECT channel, channel_kind, state, CASE WHEN channel_kind <> 'in-app' AND accepted_at IS NOT NULL
         THEN greatest(0, CAST(extract(epoch FROM accepted_at - coalesce(deferred_until, due_at))
             AS double precision)) END AS late
-    FROM deliveries ORDER BY channel, channel_kind, state OFFSET 0) AS d
+    FROM deliveries WHERE {which} ORDER BY channel, channel_kind, state OFFSET 0) AS d
 GROUP BY channel, channel_kind, state
 """
-_DELIVERIES = text(
-    _DELIVERIES_SQL.format(
-        within=", ".join(f"count(*) FILTER (WHERE late <= {bound})" for bound in LATENESS_BUCKETS)
-    )
+_WITHIN = ", ".join(f"count(*) FILTER (WHERE late <= {bound})" for bound in LATENESS_BUCKETS)
+# each state is in one of them; those that wait or are being sent are few, and have their own indexes
+_WHICH = (
+    "next_attempt_at IS NULL AND lease_until IS NULL",
+    "next_attempt_at IS NOT NULL",
+    "next_attempt_at IS NULL AND lease_until IS NOT NULL",
 )
+_DELIVERIES = text(" UNION ALL ".join(_COUNTED_SQL.format(within=_WITHIN, which=which) for which in _WHICH))
 
 
 @dataclass(frozen=True)

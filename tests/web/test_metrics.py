@@ -190,14 +190,16 @@ async def test_without_a_database_there_are_no_figures(seeded):
 
 async def test_the_deliveries_are_counted_from_their_index_alone(seeded, outbox):
     """A scrape must not read the messages themselves, which are ten times as large."""
-    from db.reads.metrics import _DELIVERIES_SQL
+    from db.reads.metrics import _DELIVERIES
 
     await outbox.open()
     async with outbox.database.transaction() as tx:
         await tx.execute(text("SET LOCAL enable_seqscan = off"))
-        explained = await tx.execute(text("EXPLAIN " + _DELIVERIES_SQL.format(within="1")))
+        explained = await tx.execute(text(f"EXPLAIN {_DELIVERIES.text}"))
         plan = "\n".join(explained.scalars())
     assert "Index Only Scan using deliveries_figures" in plan
+    assert "deliveries_due" in plan
+    assert "deliveries_leased" in plan
 
 
 async def test_scrapes_at_the_same_time_all_get_an_answer(seeded, outbox):

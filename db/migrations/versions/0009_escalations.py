@@ -151,9 +151,10 @@ CREATE INDEX deliveries_digests ON deliveries (provider_id) WHERE deferred_until
 -- those that shared one message after quiet hours
 CREATE INDEX deliveries_merged ON deliveries (deferred_until, recipient) WHERE deferred_until IS NOT NULL;
 CREATE INDEX deliveries_to_replace ON deliveries (replace_at) WHERE replace_at IS NOT NULL;
--- the figures for operators are counted from this alone; the rows themselves are ten times as large
+-- figures for operators are counted from this alone; the rows themselves are ten times as large, and one
+-- that is still under way enters it only once it is settled
 CREATE INDEX deliveries_figures ON deliveries (channel, channel_kind, state)
-    INCLUDE (accepted_at, due_at, deferred_until);
+    INCLUDE (accepted_at, due_at, deferred_until) WHERE next_attempt_at IS NULL AND lease_until IS NULL;
 ALTER TABLE delivery_attempts ADD COLUMN ack_sha256 varchar,
     ADD CONSTRAINT delivery_attempts_ack CHECK (ack_sha256 ~ '^[0-9a-f]{64}$');
 CREATE TABLE channel_buckets (
