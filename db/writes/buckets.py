@@ -31,7 +31,7 @@ FROM deliveries d {_POLICY} WHERE d.id = ANY (CAST(:ids AS varchar[]))
 _WAITING = text(f"""
 SELECT d.id, d.slot_at FROM deliveries d {_POLICY}
 WHERE d.tenant = :tenant AND d.channel = :channel AND d.state = 'pending' AND d.next_attempt_at = d.slot_at
-    AND d.slot_at > :now AND d.deferred_until IS NULL AND NOT ({_LAST_STAGE}) AND d.deferred_until IS NULL
+    AND d.slot_at > :now AND d.deferred_until IS NULL AND NOT ({_LAST_STAGE})
 ORDER BY d.slot_at, d.id LIMIT :limit FOR UPDATE OF d SKIP LOCKED
 """)  # noqa: S608 - constants of ours
 _TAKEN = text("""
