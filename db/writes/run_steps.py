@@ -91,7 +91,7 @@ async def run_event_stage(
         return run
     people = await routing(tx, record.request, run.policy.stages[stage].notify.tiers())
     rule = await event_rule(tx, run.tenant, run.event_kind)
-    told = event_notices(record, run, stage, people, due_at, urgent=rule is None or rule.urgent)
+    told = event_notices(record, run, stage, people, max(due_at, at), urgent=rule is None or rule.urgent)
     moved = run.model_copy(
         update={
             "next_stage": max(run.next_stage, stage + 1),
@@ -160,10 +160,10 @@ async def acknowledge_run(
     return await _move(
         tx,
         before=run,
-        after=run.model_copy(update={"acknowledged_by": claim.sub, "acknowledged_at": at}),
+        after=run.model_copy(update={"acknowledged_by": claim.actor, "acknowledged_at": at}),
         step=f"ack:{claim.jti}",
         kind="ack",
-        actor=claim.sub,
+        actor=claim.actor,
         at=at,
         details={
             "runId": run.id,
@@ -179,7 +179,7 @@ async def acknowledge_run(
             "stage": claim.stage,
             "token_sha256": token_sha256,
         },
-        unwanted=f"{claim.sub} is on it",
+        unwanted=f"{claim.actor} is on it",
     )
 
 
