@@ -7,8 +7,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
+from db.reads.escalations import run_stages
 from db.writes import publication
 from db.writes.events import raise_event
+from domain.escalation import Notify, Stage
 from domain.mint_request import MintStatus
 from domain.runs import EventAction, EventKind, RunState
 from tests.support.events import handle_of, messages_of, raised, rule_for, run_of, until_run
@@ -239,3 +241,23 @@ async def test_what_is_urgent_runs_in_quiet_hours(desk, approved):
     alarm = await raised(desk, approved)
     await until_sent(desk, alarm.run_id, 0)
     assert "deferred" not in {row.state for row in await messages_of(desk, alarm.run_id)}
+
+
+async def test_a_stage_that_reaches_nobody_passes_to_the_next_at_once(desk, approved):
+    """Everybody of tier 1 has left since the policy was published: recorded, and tier 2 hears of it now."""
+    stages = [
+        Stage(delay_seconds=0, channels=["email"], notify=Notify(tier=1)),
+        Stage(delay_seconds=86_000, channels=["email"], notify=Notify(tier=2), template="escalation"),
+    ]
+    by_mail = desk.seeded.policy.model_copy(update={"id": "acme-mail", "stages": stages})
+    await _publish(desk, by_mail)
+    await rule_for(desk, policy=by_mail)
+    async with desk.seeded.database.transaction() as tx:
+        await tx.execute(text("UPDATE users SET active = false WHERE tier = 1"))
+    run_id = (await raised(desk, approved)).run_id
+    await until_sent(desk, run_id, 1)
+    assert [(row.stage, row.recipient) for row in await messages_of(desk, run_id)] == [(1, "carol")]
+    kinds = [kind for kind in await desk.kinds(approved) if kind.startswith("escalation.")]
+    assert kinds == ["escalation.started", "escalation.no_route", "escalation.stage_sent"]
+    async with desk.seeded.database.transaction() as tx:
+        assert [stage.routed for stage in await run_stages(tx, run_id)] == [False, True]
