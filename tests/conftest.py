@@ -2,7 +2,12 @@
 
 import os
 
-pytest_plugins = ["tests.support.postgres", "tests.support.temporal", "tests.support.desk"]
+pytest_plugins = [
+    "tests.support.postgres",
+    "tests.support.temporal",
+    "tests.support.desk",
+    "tests.support.nursery",
+]
 
 WORKERS_PER_CORE = 2
 """Half of the time a test waits for a timer, a ledger or another process."""

@@ -4,13 +4,11 @@ import asyncio
 import functools
 import json
 import os
-import subprocess
 import sys
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -18,7 +16,7 @@ import pytest_asyncio
 from typer.testing import CliRunner
 
 from commands.stack import STACK_FILE
-from tests.cli import nursery
+from tests.support import nursery
 from tests.support.postgres import Seeded
 from worker import mint_worker
 
@@ -76,22 +74,6 @@ async def _begin_anew(command: list[str], environment: dict[str, str]) -> tuple[
     )
     out, err = await process.communicate()
     return process.returncode, out, err
-
-
-@pytest.fixture(scope="session")
-def command_nursery() -> Iterator[Path]:
-    """Where this test process has its commands forked: its socket."""
-    with TemporaryDirectory(prefix="mintkeeper-cli-") as directory:
-        door = Path(directory) / "door"
-        with subprocess.Popen(
-            [sys.executable, "-m", "tests.cli.nursery", str(door)],
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-        ) as process:
-            assert process.stdout.readline() == b"ready\n"
-            yield door
-            process.kill()
 
 
 @pytest.fixture

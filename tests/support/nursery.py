@@ -1,8 +1,8 @@
 """Runs `mintkeeper` commands in processes forked from one that has the imports behind it.
 
-Started as `python -m tests.cli.nursery SOCKET`. Whoever connects sends three files, for the order (JSON:
-arguments and environment), stdout and stderr, and hears the exit code. A command has a process of its own,
-as from a shell; only the second of imports with which each would begin is spent once.
+Started as `python -m tests.support.nursery SOCKET`. Whoever connects sends three files, for the order (JSON:
+arguments, environment, directory), stdout and stderr, and hears the exit code. A command has a process of
+its own, as from a shell; only the second of imports with which each would begin is spent once.
 """
 
 import asyncio
@@ -12,11 +12,14 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import TemporaryDirectory, TemporaryFile
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 LATER = ("commands.demo.show", "commands.inspecting", "commands.submitting", "commands.watching", "worker")
@@ -33,7 +36,8 @@ async def run(
         TemporaryFile() as err,
         socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door,
     ):
-        order.write(json.dumps({"arguments": list(arguments), "environment": dict(environment)}).encode())
+        wanted = {"arguments": list(arguments), "environment": dict(environment), "directory": str(ROOT)}
+        order.write(json.dumps(wanted).encode())
         order.flush()
         door.connect(str(nursery))
         socket.send_fds(door, [b"!"], [order.fileno(), out.fileno(), err.fileno()])
@@ -42,6 +46,40 @@ async def run(
         out.seek(0)
         err.seek(0)
         return int(code), out.read(), err.read()
+
+
+SHIM = """#!{python} -IS
+import json, os, socket, sys, tempfile
+with tempfile.TemporaryFile("w") as order, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
+    wanted = {{"arguments": sys.argv[1:], "environment": dict(os.environ), "directory": os.getcwd()}}
+    json.dump(wanted, order)
+    order.flush()
+    door.connect({nursery!r})
+    socket.send_fds(door, [b"!"], [order.fileno(), 1, 2])
+    code = int(door.recv(16))
+sys.exit(code)
+"""
+
+
+def shim(nursery: Path) -> str:
+    """A program that is `mintkeeper` to a shell, and has the command run in its own directory."""
+    return SHIM.format(python=sys.executable, nursery=str(nursery))
+
+
+@pytest.fixture(scope="session")
+def command_nursery() -> Iterator[Path]:
+    """Where this test process has its commands forked: its socket."""
+    with TemporaryDirectory(prefix="mintkeeper-cli-") as directory:
+        door = Path(directory) / "door"
+        with subprocess.Popen(
+            [sys.executable, "-m", "tests.support.nursery", str(door)],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+        ) as process:
+            assert process.stdout.readline() == b"ready\n"
+            yield door
+            process.kill()
 
 
 def main(path: str) -> None:
@@ -88,6 +126,7 @@ def _become(order: int, out: int, err: int) -> None:
         for descriptor, place in ((out, 1), (err, 2)):
             os.dup2(descriptor, place)
             os.close(descriptor)
+        os.chdir(wanted["directory"])
         os.environ.clear()
         os.environ.update(wanted["environment"])
         sys.argv = [str(ROOT / "cli.py"), *wanted["arguments"]]
