@@ -15,7 +15,8 @@ from db.session import Database
 from db.writes import events, run_steps
 from db.writes.run_steps import RanStage
 from domain import steps
-from domain.runs import EventRun, RunState
+from domain.errors import Refused
+from domain.runs import EventRun, RunState, run_workflow_id
 from domain.steps import EventStageStep, EventStep, RaisedEvent, RunStanding, RunStep
 
 
@@ -56,10 +57,13 @@ class EscalationActivities:
 
     @activity.defn(name=steps.OPEN_RUN)
     async def open_run(self, step: RunStep) -> RunStanding:
-        """How far a run has come; one whose reason is over ends here."""
+        """The run as it is recorded; one whose reason is over ends here. Raises NotFound, Refused."""
+        if activity.info().workflow_id != run_workflow_id(step.run_id):
+            raise Refused(f"only the workflow {run_workflow_id(step.run_id)} may see {step.run_id} through")
         async with self._database.transaction() as tx:
             run = await lock_event_run(tx, step.run_id)
-            return RunStanding.of(await run_steps.resolve_run(tx, run=run, at=step.at))
+            run = await run_steps.resolve_run(tx, run=run, at=step.at)
+            return RunStanding.of(run).model_copy(update={"run": run})
 
     @activity.defn(name=steps.RUN_EVENT_STAGE)
     async def run_event_stage(self, step: EventStageStep) -> RunStanding:

@@ -103,6 +103,8 @@ class RunStanding(BaseModel):
     acknowledged_by: str | None = None
     acknowledged_at: AwareDatetime | None = None
     reason: str = ""
+    run: EventRun | None = None
+    """The run itself, for a workflow that has just begun; None: it knows the run already."""
 
     @classmethod
     def of(cls, run: EventRun) -> RunStanding:

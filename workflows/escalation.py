@@ -16,9 +16,11 @@ from temporalio.exceptions import ApplicationError, FailureError
 from workflows.handling import Turn, as_json_object, cause_of, comes_due, see_through, write_step
 
 with workflow.unsafe.imports_passed_through():
+    from pydantic import ValidationError
+
     from domain import steps
     from domain.ack import AckOutcome, AckRefusal
-    from domain.escalation import Due
+    from domain.escalation import Due, EscalationRun
     from domain.mint_request import utc_text
     from domain.runs import RunState
     from domain.steps import (
@@ -35,7 +37,8 @@ with workflow.unsafe.imports_passed_through():
     from workflows.search_attributes import ESCALATION_LEVEL
 
 
-@workflow.defn(name="Escalation")
+# input that can't be read fails it: stuck for ever, it would hold the place of the true workflow of its run
+@workflow.defn(name="Escalation", failure_exception_types=[ValidationError])
 class EscalationWorkflow:
     """One run of an event; its id is `escalation-<run id>`."""
 
@@ -44,7 +47,8 @@ class EscalationWorkflow:
         # handlers may run before the first line of `run`, so all state is born here
         self._order = order
         self._id = order.run.id
-        self._run = order.run.escalation()
+        # its engine comes with the first look: anybody can start a workflow, only the database knows the run
+        self._run: EscalationRun
         self._standing = RunStanding.of(order.run)
         self._opened = False
         self._turn = asyncio.Lock()
@@ -60,7 +64,6 @@ class EscalationWorkflow:
         self._opened = True
         while self._standing.state is RunState.RUNNING:
             due = self._run.due_next()
-            self._describe(due)
             if await comes_due(due, functools.partial(self._overtaken, due)):
                 await self._run_due(due)
         await workflow.wait_condition(workflow.all_handlers_finished)
@@ -165,22 +168,28 @@ class EscalationWorkflow:
 
     async def _look(self) -> RunStanding:
         step = RunStep(run_id=self._id, at=workflow.now())
-        return await write_step(steps.OPEN_RUN, step, RunStanding)
+        found = await write_step(steps.OPEN_RUN, step, RunStanding)
+        self._order = self._order.model_copy(update={"run": found.run or self._order.run})
+        if found.state is RunState.RUNNING:
+            self._run = self._order.run.escalation()
+        return found.model_copy(update={"run": None})
 
     def _take(self, standing: RunStanding) -> None:
         if standing.next_stage != self._standing.next_stage:
             # as in a mint request: how many stages after the first have run
             workflow.upsert_search_attributes([ESCALATION_LEVEL.value_set(max(standing.next_stage - 1, 0))])
         self._standing = standing
-        self._run.next_stage = standing.next_stage
-        self._run.acknowledge(standing.acknowledged_at)
-        self._describe(self._run.due_next())
+        if standing.state is RunState.RUNNING:
+            self._run.next_stage = standing.next_stage
+            self._run.acknowledge(standing.acknowledged_at)
+        self._describe()
 
-    def _describe(self, due: Due) -> None:
+    def _describe(self) -> None:
         """What operators see in the Web UI."""
         run, standing = self._order.run, self._standing
         lines = [f"**{standing.state}** {run.event_kind}: {self._order.summary}", ""]
         if standing.state is RunState.RUNNING:
+            due = self._run.due_next()
             lines.append(f"* next: {due.name} at {utc_text(due.at)}")
         if standing.acknowledged_at is not None:
             lines.append(f"* {standing.acknowledged_by} is on it since {utc_text(standing.acknowledged_at)}")
