@@ -1,14 +1,18 @@
-"""How late reminders are when many requests fall due in the same second."""
+"""How late messages are when many requests fall due in the same second, and whether each arrives."""
 
 from __future__ import annotations
 
 import asyncio
 import functools
+import math
 import statistics
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 
 from benchmarks.desk import Desk, at_once
 from db.writes import publication
@@ -21,34 +25,64 @@ GATHERING = timedelta(seconds=75)
 """Time to submit all requests before their reminders are due; they were created 4 h before that."""
 
 
+PATIENCE_SECONDS = 120
+"""After so long from the due time a message that no provider has taken counts as not accepted."""
+
+_UNDER_WAY = frozenset({"pending", "sending", "failed", "ambiguous"})
+_TAKEN = frozenset({"accepted", "delivered"})
+_DELIVERIES = text(
+    "SELECT kind, state, CAST(extract(epoch FROM accepted_at - due_at) AS double precision) AS late "
+    "FROM deliveries WHERE stage = 1 AND channel_kind <> 'in-app' AND request_id = ANY(:ids)"
+)
+
+
 @dataclass(frozen=True)
 class Lateness:
-    """Seconds between a reminder's due time and the provider's acceptance."""
+    """Seconds between a reminder's due time and the provider's acceptance.
+
+    `deliveries` counts all messages of the stage, those to the leads too; `accepted` those of them that a
+    provider took.
+    """
 
     reminders: int
+    deliveries: int
+    accepted: int
     median_seconds: float
     p99_seconds: float
     worst_seconds: float
+    p99_seconds_of_all: float
 
 
 async def measure(desk: Desk, count: int) -> dict[str, object]:
-    """Let `count` reminders fall due at the same instant; each is one Slack message."""
+    """Let `count` runs fall due at the same instant; raises RuntimeError unless each delivery is accepted."""
     policy = await _publish(desk)
     due = datetime.now(UTC) + GATHERING
     orders = await desk.orders(count, policy, created_at=due - REMINDER)
     await at_once([functools.partial(_submit, desk, order) for order in orders], IN_FLIGHT)
     if datetime.now(UTC) > due - LONGEST_LEAD:
         raise RuntimeError("submitting took longer than the gathering time: raise GATHERING")
-    late = await _accepted(desk, [order.request.id for order in orders])
-    late.sort()
+    rows = await _settled(desk, [order.request.id for order in orders], due)
+    states = Counter(row.state for row in rows)
+    reminders = sorted(row.late for row in rows if row.kind == "reminder" and row.state in _TAKEN)
+    if set(states) - _TAKEN or len(reminders) != count:
+        raise RuntimeError(
+            f"{len(reminders)} of {count} reminders were accepted; all deliveries: {dict(states)}"
+        )
     return asdict(
         Lateness(
-            reminders=len(late),
-            median_seconds=round(statistics.median(late), 2),
-            p99_seconds=round(late[int(len(late) * 0.99) - 1], 2),
-            worst_seconds=round(late[-1], 2),
+            reminders=len(reminders),
+            deliveries=len(rows),
+            accepted=sum(states[state] for state in _TAKEN),
+            median_seconds=round(statistics.median(reminders), 2),
+            p99_seconds=_p99(reminders),
+            worst_seconds=round(reminders[-1], 2),
+            p99_seconds_of_all=_p99(sorted(row.late for row in rows)),
         )
     )
+
+
+def _p99(late: Sequence[float]) -> float:
+    return round(late[math.ceil(len(late) * 0.99) - 1], 2)
 
 
 async def _publish(desk: Desk) -> EscalationPolicy:
@@ -77,15 +111,13 @@ async def _submit(desk: Desk, order: MintOrder) -> None:
     await desk.submit(order)
 
 
-async def _accepted(desk: Desk, ids: list[str]) -> list[float]:
-    """Wait until every reminder is accepted; their lateness in seconds."""
-    query = text(
-        "SELECT extract(epoch FROM accepted_at - due_at) AS late FROM deliveries WHERE kind = 'reminder' "
-        "AND channel_kind = 'slack' AND state = 'accepted' AND request_id = ANY(:ids)"
-    )
+async def _settled(desk: Desk, ids: Sequence[str], due: datetime) -> Sequence[Row[Any]]:
+    """Every message of the stage, once none is under way any more or patience has run out."""
+    until = due + timedelta(seconds=PATIENCE_SECONDS)
     while True:
         async with desk.database.transaction() as tx:
-            late = [float(row.late) for row in await tx.execute(query, {"ids": ids})]
-        if len(late) == len(ids):
-            return late
+            rows = (await tx.execute(_DELIVERIES, {"ids": ids})).all()
+        told = sum(row.kind == "reminder" for row in rows)
+        if (told >= len(ids) and not {row.state for row in rows} & _UNDER_WAY) or datetime.now(UTC) > until:
+            return rows
         await asyncio.sleep(1)
