@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 from datetime import datetime, timedelta
@@ -110,7 +111,17 @@ class EscalationPolicy(BaseModel):
 
     def content_hash(self) -> str:
         """SHA-256 (hex) of the canonical JSON (RFC 8785)."""
-        return hashlib.sha256(rfc8785.dumps(self.model_dump(mode="json", by_alias=True))).hexdigest()
+        return _content_hash(self)
+
+    def __hash__(self) -> int:
+        """Equal policies are equal in everything; the id tells most others apart."""
+        return hash((self.id, self.tenant))
+
+
+@functools.lru_cache(maxsize=256)
+def _content_hash(policy: EscalationPolicy) -> str:
+    # every message's id holds it, and a thousand messages may fall due in the same second
+    return hashlib.sha256(rfc8785.dumps(policy.model_dump(mode="json", by_alias=True))).hexdigest()
 
 
 class Due(BaseModel):
