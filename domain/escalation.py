@@ -6,7 +6,7 @@ import functools
 import hashlib
 import itertools
 from datetime import datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import rfc8785
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -15,6 +15,9 @@ from pydantic.alias_generators import to_camel
 from domain.approvals import Tier
 from domain.errors import InvalidInput
 from domain.text import PlainText
+
+LONGEST: Final = 366 * 86_400
+"""Seconds. A time beyond all calendars could not be added to a date, and would stop a workflow for ever."""
 
 _camel = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True, extra="forbid")
 
@@ -45,7 +48,7 @@ class Stage(BaseModel):
 
     model_config = _camel
 
-    delay_seconds: Annotated[int, Field(ge=0, le=366 * 86_400)]
+    delay_seconds: Annotated[int, Field(ge=0, le=LONGEST)]
     channels: list[str]
     notify: Notify = Notify()
     grants: Grants | None = None
@@ -72,10 +75,10 @@ class EscalationPolicy(BaseModel):
     stages: Annotated[list[Stage], Field(min_length=1, max_length=20)]
     auto_close_minutes: Annotated[int, Field(ge=1, le=366 * 1440)]
     retry: Retry = Retry()
-    throttle_window_seconds: Annotated[int, Field(ge=0)] = 1800
+    throttle_window_seconds: Annotated[int, Field(ge=0, le=LONGEST)] = 1800
     clock: Literal["created", "inactivity"] = "created"
-    ack_timeout_seconds: Annotated[int, Field(ge=0)] = 0
-    urgent_before_expiry_seconds: Annotated[int, Field(ge=0)] = 7200
+    ack_timeout_seconds: Annotated[int, Field(ge=0, le=LONGEST)] = 0
+    urgent_before_expiry_seconds: Annotated[int, Field(ge=0, le=LONGEST)] = 7200
 
     @model_validator(mode="after")
     def _ordered(self) -> EscalationPolicy:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Coroutine
 from datetime import timedelta
 from typing import Any, Final, TypeVar
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from domain import steps
@@ -25,6 +26,9 @@ _LEDGER_RETRY: Final = RetryPolicy(
 """Without end: only a ledger record, a proof or a failed pre-check ends a submission."""
 
 _EVENT_RETRY: Final = RetryPolicy(maximum_interval=timedelta(minutes=1))
+
+_LAST_ALARMS: Final = timedelta(seconds=30)
+"""For so long the workflow of a request that is over stays for an event that is just being raised."""
 
 
 async def submit(request_id: str, within: timedelta | None) -> SubmitAnswer:
@@ -64,6 +68,7 @@ class Alarms:
     def __init__(self, request_id: str) -> None:
         self._request_id = request_id
         self._running: list[str] = []
+        self._raising: set[asyncio.Task[None]] = set()
 
     async def watch(self, work: Coroutine[Any, Any, Result], occurrence: str) -> Result:
         """The result of `work`; when it takes longer than STALLED_AFTER, people are told meanwhile."""
@@ -73,24 +78,43 @@ class Alarms:
                 task.done, timeout=STALLED_AFTER, timeout_summary="alarm if the ledger has not answered"
             )
         except TimeoutError:
-            await self.raise_event(EventKind.STALLED, occurrence)
+            self.raise_event(EventKind.STALLED, occurrence)
         return await task
 
-    async def raise_event(self, kind: EventKind, occurrence: str) -> None:
-        """Record an event and start its run, if the tenant's rule asks for one."""
-        raised = await workflow.execute_activity(
-            steps.RAISE_EVENT,
-            EventStep(request_id=self._request_id, kind=kind, occurrence=occurrence),
-            result_type=RaisedEvent,
-            start_to_close_timeout=timedelta(seconds=30),
-            retry_policy=_EVENT_RETRY,
-            summary=f"raise {kind}",
-        )
+    def raise_event(self, kind: EventKind, occurrence: str) -> None:
+        """Record an event and start its run, if the tenant's rule asks for one.
+
+        It goes on beside the request, which never waits for it: an alarm that can't be raised must not
+        keep a payment from being settled, or an operator's resolution from taking effect.
+        """
+        task = asyncio.create_task(self._raise(kind, occurrence))
+        self._raising.add(task)
+        task.add_done_callback(self._raising.discard)
+
+    async def _raise(self, kind: EventKind, occurrence: str) -> None:
+        try:
+            raised = await workflow.execute_activity(
+                steps.RAISE_EVENT,
+                EventStep(request_id=self._request_id, kind=kind, occurrence=occurrence),
+                result_type=RaisedEvent,
+                start_to_close_timeout=timedelta(seconds=30),
+                retry_policy=_EVENT_RETRY,
+                summary=f"raise {kind}",
+            )
+        except ActivityError as error:
+            workflow.logger.error("the event %s could not be raised: %s", kind, error.cause)
+            return
         if raised.run_id is not None and raised.state is RunState.RUNNING:
             self._running.append(raised.run_id)
 
     async def over(self) -> None:
         """Let every run that was started here see that the request has moved on."""
+        if self._raising:
+            with contextlib.suppress(TimeoutError):
+                # one that comes later still finds at its first look that it has nothing to say
+                await workflow.wait_condition(
+                    lambda: not self._raising, timeout=_LAST_ALARMS, timeout_summary="alarms under way"
+                )
         for run_id in self._running:
             try:
                 await workflow.get_external_workflow_handle(run_workflow_id(run_id)).signal("look")

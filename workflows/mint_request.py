@@ -174,7 +174,7 @@ class MintRequestWorkflow:
         """An anomaly waits for an operator's signed resolution, however long that takes."""
         if self._standing.status is not MintStatus.ANOMALY:
             return
-        await self._alarms.raise_event(EventKind.ANOMALY, "anomaly")
+        self._alarms.raise_event(EventKind.ANOMALY, "anomaly")
         await workflow.wait_condition(lambda: self._standing.status is not MintStatus.ANOMALY)
 
     def _finish(self) -> MintResult:
