@@ -13,20 +13,27 @@ from typing import Any
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError, FailureError
 
-from workflows.handling import Turn, as_json_object, cause_of, comes_due, see_through, write_step
+from workflows.handling import (
+    Turn,
+    as_json_object,
+    cause_of,
+    comes_due,
+    judge_ack,
+    judge_command,
+    see_through,
+    write_step,
+)
 
 with workflow.unsafe.imports_passed_through():
     from pydantic import ValidationError
 
     from domain import steps
-    from domain.ack import AckOutcome, AckRefusal
+    from domain.ack import AckOutcome
     from domain.escalation import Due, EscalationRun
     from domain.mint_request import utc_text
     from domain.runs import RunState
     from domain.steps import (
-        AckAnswer,
         AckStep,
-        CommandAnswer,
         CommandOutcome,
         CommandStep,
         EscalationOrder,
@@ -135,11 +142,7 @@ class EscalationWorkflow:
                 signed=as_json_object(signed),
                 at=workflow.now(),
             )
-            try:
-                answer = await write_step(steps.ACKNOWLEDGE, step, AckAnswer)
-            except FailureError as error:
-                workflow.logger.error("an ack could not be processed: %s", cause_of(error))
-                return AckOutcome(reason=AckRefusal.INTERNAL, message=cause_of(error).message)
+            answer = await judge_ack(step)
             if answer.run is not None:
                 self._take(answer.run)
             return answer.outcome
@@ -152,11 +155,7 @@ class EscalationWorkflow:
                 signed=as_json_object(signed),
                 at=workflow.now(),
             )
-            try:
-                answer = await write_step(steps.COMMAND, step, CommandAnswer)
-            except FailureError as error:
-                workflow.logger.error("a command could not be processed: %s", cause_of(error))
-                return CommandOutcome(accepted=False, message=cause_of(error).message, reason="internal")
+            answer = await judge_command(step)
             if answer.run is not None:
                 self._take(answer.run)
             return answer.outcome

@@ -14,7 +14,10 @@ from temporalio.exceptions import ApplicationError, FailureError
 with workflow.unsafe.imports_passed_through():
     from pydantic import BaseModel
 
+    from domain import steps
+    from domain.ack import AckOutcome, AckRefusal
     from domain.escalation import Due
+    from domain.steps import AckAnswer, AckStep, CommandAnswer, CommandOutcome, CommandStep
 
 Answer = TypeVar("Answer", bound=BaseModel)
 Result = TypeVar("Result")
@@ -36,6 +39,26 @@ async def write_step(name: str, step: BaseModel, answer: type[Answer], summary: 
         summary=summary,
     )
     return result
+
+
+async def judge_ack(step: AckStep) -> AckAnswer:
+    """The answer to an acknowledgement; a failure is one too, since it would fail the whole workflow."""
+    try:
+        return await write_step(steps.ACKNOWLEDGE, step, AckAnswer)
+    except FailureError as error:
+        workflow.logger.error("an ack could not be processed: %s", cause_of(error))
+        outcome = AckOutcome(reason=AckRefusal.INTERNAL, message=cause_of(error).message)
+        return AckAnswer(outcome=outcome)
+
+
+async def judge_command(step: CommandStep) -> CommandAnswer:
+    """The answer to a signed command; a failure is one too."""
+    try:
+        return await write_step(steps.COMMAND, step, CommandAnswer)
+    except FailureError as error:
+        workflow.logger.error("a command could not be processed: %s", cause_of(error))
+        message = cause_of(error).message
+        return CommandAnswer(outcome=CommandOutcome(accepted=False, message=message, reason="internal"))
 
 
 async def see_through(life: Coroutine[Any, Any, Result], how: str) -> Result:

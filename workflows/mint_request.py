@@ -19,17 +19,15 @@ with workflow.unsafe.imports_passed_through():
     from pydantic import ValidationError
 
     from domain import steps
-    from domain.ack import AckOutcome, AckRefusal
+    from domain.ack import AckOutcome
     from domain.approvals import RESOLUTIONS, DecisionOutcome, RefusalReason, Verdict
     from domain.escalation import Due, EscalationRun
     from domain.mint_request import TERMINAL, MintStatus
     from domain.runs import EventKind
     from domain.steps import (
-        AckAnswer,
         AckStep,
         AssignMessage,
         AssignStep,
-        CommandAnswer,
         CommandOutcome,
         CommandStep,
         CommentMessage,
@@ -47,7 +45,16 @@ with workflow.unsafe.imports_passed_through():
     )
     from domain.submission import SubmissionResult
     from workflows import ledger_steps
-    from workflows.handling import Turn, as_json_object, cause_of, comes_due, see_through, write_step
+    from workflows.handling import (
+        Turn,
+        as_json_object,
+        cause_of,
+        comes_due,
+        judge_ack,
+        judge_command,
+        see_through,
+        write_step,
+    )
     from workflows.visibility import current_details, request_view, status_attributes
 
 _EVERY_VERDICT = tuple(Verdict)
@@ -243,11 +250,7 @@ class MintRequestWorkflow:
                 signed=as_json_object((signed,)),
                 at=workflow.now(),
             )
-            try:
-                answer = await write_step(steps.COMMAND, step, CommandAnswer)
-            except FailureError as error:
-                workflow.logger.error("a command could not be processed: %s", cause_of(error))
-                return CommandOutcome(accepted=False, message=cause_of(error).message, reason="internal")
+            answer = await judge_command(step)
             if answer.standing is not None:
                 self._take(answer.standing)
             return answer.outcome
@@ -337,12 +340,7 @@ class MintRequestWorkflow:
                 signed=as_json_object(signed),
                 at=workflow.now(),
             )
-            try:
-                answer = await write_step(steps.ACKNOWLEDGE, step, AckAnswer)
-            except FailureError as error:
-                # a failure that leaves a signal handler would fail the whole workflow
-                workflow.logger.error("an ack could not be processed: %s", cause_of(error))
-                return AckOutcome(reason=AckRefusal.INTERNAL, message=cause_of(error).message)
+            answer = await judge_ack(step)
             if answer.standing is not None:
                 self._take(answer.standing)
             return answer.outcome
