@@ -17,9 +17,10 @@ in `recorder`, how the loop hears of new rows in `wakeup`, what happens to a mes
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -47,6 +48,10 @@ BATCH = 100
 
 MOST_IN_FLIGHT = 300
 """Rows held at a time: enough to keep every lane full, few enough to leave some to other relays."""
+
+FULL = 100
+"""With so many rows of one kind of channel held, no more of it are claimed: its provider may be slow, and
+the messages over the others must not wait for it."""
 
 LONGEST_NAP = 3.0
 """Seconds after which the loop looks by itself, should the announcement of new rows get lost."""
@@ -89,6 +94,7 @@ class Relay:
         self._recorder = Recorder(database)
         self._wakeup = Wakeup(database.url)
         self._in_flight: set[asyncio.Task[None]] = set()
+        self._held: Counter[str] = Counter()
         self._stopping = False
 
     @asynccontextmanager
@@ -123,21 +129,25 @@ class Relay:
         room = min(BATCH, MOST_IN_FLIGHT - len(self._in_flight))
         if room <= 0:
             return LONGEST_NAP
+        full = [kind for kind, held in self._held.items() if held >= FULL]
         now, since = datetime.now(UTC), time.monotonic()
         await give_up_exhausted(self._database, now)
         async with self._database.transaction() as tx:
-            claimed = await deliveries.claim_due(tx, limit=room, lease_seconds=LEASE_SECONDS, now=now)
+            claimed = await deliveries.claim_due(
+                tx, limit=room, lease_seconds=LEASE_SECONDS, now=now, full=full
+            )
             together = _together(claimed)
             admitted = await admit(tx, together, now)
             again = [job.id for jobs in admitted for job in jobs if job.attempt > 1]
             doubtful = await leases.doubtful(tx, again) if again else frozenset()
-            due = None if len(together) == room else await deliveries.next_due(tx)
+            due = None if len(together) == room else await deliveries.next_due(tx, full)
         for first, *others in admitted:
             in_doubt = any(job.id in doubtful for job in (first, *others))
             taken = Claimed(first, in_doubt, since, tuple(others))
             task = asyncio.create_task(self._deliver(taken), name=f"delivery {first.id}")
             self._in_flight.add(task)
-            task.add_done_callback(self._landed)
+            self._held[first.channel_kind] += 1
+            task.add_done_callback(functools.partial(self._landed, first.channel_kind))
         if len(together) == room:
             return 0.0
         return LONGEST_NAP if due is None else min(max((due - now).total_seconds(), 0.0), LONGEST_NAP)
@@ -147,10 +157,11 @@ class Relay:
         for said in await self._sender.deliver(claimed):
             self._recorder.add(said)
 
-    def _landed(self, task: asyncio.Task[None]) -> None:
-        if len(self._in_flight) >= MOST_IN_FLIGHT:
+    def _landed(self, kind: str, task: asyncio.Task[None]) -> None:
+        if len(self._in_flight) >= MOST_IN_FLIGHT or self._held[kind] == FULL:
             self._wakeup.set()
         self._in_flight.discard(task)
+        self._held[kind] -= 1
 
     async def _drain(self, claiming: asyncio.Task[None], recording: asyncio.Task[None]) -> None:
         self._stopping = True

@@ -71,7 +71,8 @@ FROM claimed d JOIN mint_requests r ON r.id = d.request_id LEFT JOIN escalation_
     LEFT JOIN notification_channels c ON c.tenant = d.tenant AND c.name = d.channel
 ORDER BY d.due_at, d.channel COLLATE "C", d.recipient COLLATE "C", d.id
 """
-_DUE = "(d.next_attempt_at <= :now OR (d.lease_until <= :now AND d.attempt < d.max_attempts))"
+_DUE = """((d.next_attempt_at <= :now OR (d.lease_until <= :now AND d.attempt < d.max_attempts))
+    AND d.channel_kind <> ALL (CAST(:full AS varchar[])))"""
 _MERGEABLE = "d.deferred_until IS NOT NULL AND d.channel_kind <> ALL (CAST(:single AS varchar[]))"
 _CLAIM = text(_CLAIM_SQL.format(unwanted=UNWANTED_SQL, due=_DUE, mergeable=_MERGEABLE))
 _ACCEPTED = text("""
@@ -103,7 +104,10 @@ WITH settled AS (
 UPDATE delivery_attempts a SET outcome = CAST(:state AS varchar), detail = :detail FROM settled s
 WHERE a.delivery_id = s.id AND a.attempt = s.attempt
 """)
-_NEXT_DUE = text("SELECT least(min(next_attempt_at), min(lease_until)) FROM deliveries")
+_NEXT_DUE = text("""
+SELECT least(min(next_attempt_at), min(lease_until)) FROM deliveries
+WHERE channel_kind <> ALL (CAST(:full AS varchar[]))
+""")
 _RETRY = text("""
 UPDATE deliveries SET state = 'pending', next_attempt_at = :at, max_attempts = attempt + 1, error = ''
 WHERE id = :id AND state = 'dead'
@@ -119,14 +123,19 @@ SELECT id, pg_notify('mintkeeper_deliveries', '') FROM retried ORDER BY id
 """)
 
 
-async def claim_due(tx: Transaction, *, limit: int, lease_seconds: float, now: datetime) -> list[DeliveryJob]:
+async def claim_due(
+    tx: Transaction, *, limit: int, lease_seconds: float, now: datetime, full: Sequence[str] = ()
+) -> list[DeliveryJob]:
     """Take what is due for sending; no two claimants ever get the same attempt.
+
+    The channel kinds that are `full` are left to others, or to later.
 
     Messages that quiet hours held back for the same recipient are taken together, and count as one
     towards `limit`. What was claimed and not answered before its lease ended is due again, while
     attempts are left.
     """
-    params = {"limit": limit, "lease_seconds": lease_seconds, "now": now, "single": sorted(SINGLE_KINDS)}
+    times = {"limit": limit, "lease_seconds": lease_seconds, "now": now}
+    params = {**times, "single": sorted(SINGLE_KINDS), "full": list(full)}
     return [DeliveryJob(**row._asdict()) for row in await tx.rows(_CLAIM, params)]
 
 
@@ -172,9 +181,12 @@ async def _settle(
     await tx.run(_SETTLED, params)
 
 
-async def next_due(tx: Transaction) -> datetime | None:
-    """When the next delivery wants attention: an attempt, or the end of a lease; None: nothing waits."""
-    found: datetime | None = await tx.value(_NEXT_DUE)
+async def next_due(tx: Transaction, full: Sequence[str] = ()) -> datetime | None:
+    """When the next delivery wants attention: an attempt, or the end of a lease; None: nothing waits.
+
+    Channel kinds that are `full` don't count.
+    """
+    found: datetime | None = await tx.value(_NEXT_DUE, {"full": list(full)})
     return found
 
 

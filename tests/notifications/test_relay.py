@@ -330,3 +330,21 @@ def test_channels_take_their_settings_from_the_environment(monkeypatch):
     monkeypatch.setenv("MINTKEEPER_TELEGRAM_CHAT_ID", "")
     settings = ChannelSettings.of(Settings())
     assert (settings.slack_bot_token, settings.telegram_chat_id) == ("xoxb-1", None)
+
+
+async def test_a_slow_provider_holds_up_no_message_over_another_channel(outbox):
+    """Hundreds of mails that were due first wait for their provider; Slack's message does not wait too."""
+    await outbox.fault(provider="sendgrid", kind="slow", seconds=1, count=100_000)
+    await outbox.open()
+    await outbox.run(
+        "INSERT INTO deliveries SELECT (jsonb_populate_record(d, jsonb_build_object("
+        "'id', lpad(n::text, 64, '0'), 'kind', 'expired', 'stage', NULL, 'channel', 'email', "
+        "'channel_kind', 'email', 'target', 'alice@acme.example', 'recipient', 'alice', "
+        "'next_attempt_at', d.next_attempt_at - interval '1 minute'))).* "
+        "FROM deliveries d, generate_series(1, 400) n WHERE d.channel_kind = 'slack'"
+    )
+    mail = {"sendgrid_host": f"{outbox.url}/sendgrid", "email_from": "mint@acme.example"}
+    async with outbox.relay(outbox.channels(sendgrid_api_key="SG.local", **mail)).running():
+        await outbox.until("accepted")
+    received = await outbox.received()
+    assert sum(message["provider"] == "sendgrid" for message in received) < 100
