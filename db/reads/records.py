@@ -77,7 +77,8 @@ def record_query(tail: str) -> TextClause:
 
 _BY_ID = record_query("WHERE r.id = :id")
 _BY_IDS = record_query("WHERE r.id = ANY (CAST(:ids AS varchar[]))")
-_LOCKED = record_query("WHERE r.id = :id FOR UPDATE OF r")
+# whoever only refers to the request, as every message and event does, waits for nobody
+_LOCKED = record_query("WHERE r.id = :id FOR NO KEY UPDATE OF r")
 _BY_TRACK_NUMBER = record_query("WHERE r.track_number = :track_number")
 
 

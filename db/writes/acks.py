@@ -31,7 +31,7 @@ _NAMED = text("""
 SELECT id, tenant, request_id, stage FROM deliveries WHERE starts_with(id, :name) LIMIT 2
 """)
 _REVOKE = text("UPDATE deliveries SET ack_revoked_at = :at WHERE id = :id AND ack_revoked_at IS NULL")
-_REQUEST_LOCK = text("SELECT 1 FROM mint_requests WHERE id = :id FOR UPDATE")
+_REQUEST_LOCK = text("SELECT 1 FROM mint_requests WHERE id = :id FOR NO KEY UPDATE")
 
 
 async def record_ack(

@@ -41,7 +41,7 @@ WHERE tenant = :tenant AND asset_code = :code AND asset_issuer = :issuer AND dec
     AND status IN ('APPROVED', 'SUBMITTING', 'CONFIRMED', 'ANOMALY')
 """)
 _TAKEN_ELSEWHERE = text("SELECT 1 FROM approvals WHERE decision_id = :decision_id AND request_id <> :id")
-_REQUEST_LOCK = text("SELECT 1 FROM mint_requests WHERE id = :id FOR UPDATE")
+_REQUEST_LOCK = text("SELECT 1 FROM mint_requests WHERE id = :id FOR NO KEY UPDATE")
 _STEP_BODY = text("SELECT body FROM audit_events WHERE request_id = :id AND step = :step")
 
 

@@ -12,7 +12,7 @@ from db.writes import audit
 from domain.evidence import LedgerEvidence
 from domain.weighing import Finding
 
-_REQUEST_LOCK = text("SELECT 1 FROM mint_requests WHERE id = :id FOR UPDATE")
+_REQUEST_LOCK = text("SELECT 1 FROM mint_requests WHERE id = :id FOR NO KEY UPDATE")
 
 
 async def record_inspection(

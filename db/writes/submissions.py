@@ -20,7 +20,7 @@ from domain.mint_request import MintStatus
 from domain.records import RequestRecord
 from domain.submission import FeeBump, Outcome, Proof, Submission, SubmissionResult
 
-_REQUEST_LOCK = text("SELECT status FROM mint_requests WHERE id = :id FOR UPDATE")
+_REQUEST_LOCK = text("SELECT status FROM mint_requests WHERE id = :id FOR NO KEY UPDATE")
 _RESERVE = text("""
 WITH own AS (
     SELECT account FROM stellar_channels WHERE request_id = :id

@@ -6,10 +6,11 @@ from sqlalchemy import text
 
 from db import reads
 from db.session import Database
-from db.writes import submissions
+from db.writes import audit, events, submissions
 from domain.audit import verify_chain
 from domain.errors import DecisionRefused
 from domain.mint_request import MintStatus
+from domain.runs import EventKind, RunState
 from tests.db.factories import approve, later, open_one, submit
 
 
@@ -133,3 +134,32 @@ async def test_the_same_step_at_once_is_written_once(seeded):
     both = await asyncio.gather(*(in_transaction(seeded.database, submit, record) for _ in range(2)))
     assert both[0] == both[1]
     assert both[0].status is MintStatus.SUBMITTING
+
+
+async def test_an_event_never_waits_for_its_request_with_the_audit_chain_in_its_hands(seeded):
+    """Somebody decides while an alarm is raised: the step that holds the request needs the chain next."""
+    async with seeded.database.transaction() as tx:
+        record = await approve(tx, await open_one(tx))
+    async with seeded.database.transaction() as deciding:
+        await reads.lock_request(deciding, record.request.id)
+        async with seeded.database.transaction() as tx:
+            # in vain it would wait for ever: whoever it waits for is this very test
+            await tx.execute(text("SET LOCAL lock_timeout = '5s'"))
+            raised = await events.raise_event(
+                tx,
+                request_id=record.request.id,
+                kind=EventKind.STALLED,
+                occurrence="approved",
+                at=later(hours=1),
+            )
+        await audit.append(
+            deciding,
+            tenant=record.request.tenant,
+            request_id=record.request.id,
+            step="decided",
+            kind="test.decided",
+            actor="alice",
+            at=later(hours=1),
+            details={},
+        )
+    assert raised.state is RunState.SUPPRESSED
