@@ -1,5 +1,6 @@
 """Quiet hours: when they end, on ordinary days and on those on which the clock is changed."""
 
+import functools
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -237,6 +238,17 @@ def test_the_end_of_the_day_is_kept_apart_from_its_beginning():
     assert whole.until(noon) == half.until(noon) == datetime(2026, 6, 14, tzinfo=UTC)
 
 
+@functools.cache
+def clock_of(zone, begin, end):
+    """Each minute in [begin, end) with the date and the minute of the day that the zone's clocks show."""
+    shown = []
+    for number in range(int((end - begin) / MINUTE)):
+        at = begin + number * MINUTE
+        local = at.astimezone(ZoneInfo(zone))
+        shown.append((at, local.date(), local.hour * 60 + local.minute))
+    return shown
+
+
 def quiet_minutes(windows, begin, end):
     """Minutes in [begin, end) that are quiet: each window minute by minute from what the clocks show.
 
@@ -245,23 +257,19 @@ def quiet_minutes(windows, begin, end):
     """
     quiet = set()
     for window in windows:
-        zone = ZoneInfo(window["zone"])
         start = int(window["from"][:2]) * 60 + int(window["from"][3:])
         stop = int(window["to"][:2]) * 60 + int(window["to"][3:])
         length = (stop - start) % 1440
         stretches = {}
-        at = begin - 3 * DAY
-        while at < end + 3 * DAY:
-            shown = at.astimezone(zone)
-            since_start = (shown.hour * 60 + shown.minute - start) % 1440
+        for at, date, minute in clock_of(window["zone"], begin - 3 * DAY, end + 3 * DAY):
+            since_start = (minute - start) % 1440
             if since_start < length:
-                day = (shown.replace(tzinfo=None) - since_start * MINUTE).date()
-                stretches.setdefault(day, []).append(at)
-            at += MINUTE
+                began = date if since_start <= minute else date - DAY
+                stretches.setdefault(began, []).append(at)
         for day, minutes in stretches.items():
             if DAYS[day.weekday()] in window["days"]:
-                at = min(minutes)
-                while at <= max(minutes):
+                at, last = minutes[0], minutes[-1]
+                while at <= last:
                     quiet.add(at)
                     at += MINUTE
     return quiet
