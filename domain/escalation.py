@@ -78,7 +78,8 @@ class EscalationPolicy(BaseModel):
     throttle_window_seconds: Annotated[int, Field(ge=0, le=LONGEST)] = 1800
     clock: Literal["created", "inactivity"] = "created"
     ack_timeout_seconds: Annotated[int, Field(ge=0, le=LONGEST)] = 0
-    urgent_before_expiry_seconds: Annotated[int, Field(ge=0, le=LONGEST)] = 7200
+    # with none at all, what quiet hours hold back until the very end would never be sent
+    urgent_before_expiry_seconds: Annotated[int, Field(ge=60, le=LONGEST)] = 7200
 
     @model_validator(mode="after")
     def _ordered(self) -> EscalationPolicy:

@@ -22,6 +22,7 @@ from db.writes import deliveries, fallbacks
 from db.writes.fallbacks import DeadDelivery, Sibling, Substitute
 from db.writes.routing import Channel, Person, Routing, routing
 from domain.channels import GROUP_KINDS, IN_APP
+from domain.errors import Unavailable
 from domain.records import RequestRecord
 
 log = logging.getLogger("mintkeeper.relay")
@@ -43,9 +44,21 @@ async def give_up_exhausted(database: Database, now: datetime) -> None:
     async with database.transaction() as tx:
         lost = await fallbacks.exhausted(tx, now)
     for id in lost:
-        async with database.transaction() as tx:
-            await fallbacks.hold_request(tx, id)
-            await fallbacks.give_up_exhausted(tx, id, now)
+        try:
+            await _take_up(database, id, now, replaced=True)
+        except Unavailable:
+            raise
+        except Exception:
+            # one that nothing can replace must not keep all others from being sent
+            log.exception("nothing can take the place of a message", extra={"delivery_id": id})
+            await _take_up(database, id, now, replaced=False)
+
+
+async def _take_up(database: Database, id: str, now: datetime, *, replaced: bool) -> None:
+    async with database.transaction() as tx:
+        await fallbacks.hold_request(tx, id)
+        await fallbacks.give_up_exhausted(tx, id, now)
+        if replaced:
             await _replace(tx, id, now)
 
 

@@ -4,6 +4,8 @@
 * Refused for now: again after the provider's own `Retry-After`, else after the policy's back-off,
   doubled with each attempt; dead once the policy's attempts are used up. A refusal that names its
   own time is no fault of the message and uses up none of them, within MOST_UNCOUNTED.
+* The next attempt would come after the end of its run, when nobody needs it any more: dead at once, so
+  that another channel can tell them in time.
 * The answer was lost: once more after the back-off, then dead. Told twice is better than forgotten,
   and the message carries its delivery id, by which a repeat is recognised.
 """
@@ -85,15 +87,23 @@ def after_error(job: DeliveryJob, error: DeliveryError, at: datetime, *, doubtfu
     """What follows from a channel's error; `doubtful`: an earlier attempt lost its answer too."""
     is_last = job.attempt >= job.max_attempts
     text = one_line(error.message, LONGEST_REASON)
+    found = dead(job, text, at)
     if isinstance(error, DeliveryAmbiguous) and not (doubtful or is_last):
-        return Outcome(job, DeliveryState.AMBIGUOUS, at, text, retry_at=at + backoff(job))
-    if isinstance(error, DeliveryFailed):
+        found = Outcome(job, DeliveryState.AMBIGUOUS, at, text, retry_at=at + backoff(job))
+    elif isinstance(error, DeliveryFailed):
         if error.retry_after is not None and job.attempt < MOST_UNCOUNTED:
             retry_at = at + pause(error.retry_after)
-            return Outcome(job, DeliveryState.FAILED, at, text, retry_at=retry_at, counted=False)
-        if not is_last:
-            return Outcome(job, DeliveryState.FAILED, at, text, retry_at=at + backoff(job))
-    return dead(job, text, at)
+            found = Outcome(job, DeliveryState.FAILED, at, text, retry_at=retry_at, counted=False)
+        elif not is_last:
+            found = Outcome(job, DeliveryState.FAILED, at, text, retry_at=at + backoff(job))
+    if found.retry_at is not None and comes_too_late(job, found.retry_at):
+        return dead(job, text, at)
+    return found
+
+
+def comes_too_late(job: DeliveryJob, retry_at: datetime) -> bool:
+    """Tell whether the run of a stage's message is over by then; any other message is never too late."""
+    return job.stage is not None and retry_at >= job.expires_at
 
 
 def pause(retry_after: float) -> timedelta:

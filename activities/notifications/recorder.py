@@ -6,10 +6,12 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from activities.notifications.fallback import give_up
 from activities.notifications.outcome import Outcome
+from db.reads.wanted import unwanted
 from db.session import Database, Transaction
 from db.writes import acks, deliveries, leases
 from domain.errors import Unavailable
@@ -95,8 +97,11 @@ async def _write_all(tx: Transaction, batch: Sequence[Outcome]) -> None:
     if taken := by_state[DeliveryState.ACCEPTED]:
         results = [(outcome.job.id, outcome.provider_id, outcome.text) for outcome in taken]
         await deliveries.accepted(tx, results=results, at=max(outcome.at for outcome in taken))
-    for why, ids in _ids_by(by_state[DeliveryState.SKIPPED], lambda unwanted: unwanted.text):
-        await deliveries.skipped(tx, ids=ids, why=why)
+    for why, ids in _ids_by(by_state[DeliveryState.SKIPPED], lambda skipped: skipped.text):
+        # an ack may have been taken back since
+        now = await unwanted(tx, ids)
+        await deliveries.skipped(tx, ids=[id for id in ids if now[id]], why=why)
+        await leases.give_back(tx, ids=[id for id in ids if not now[id]], at=datetime.now(UTC))
     for retry_at, ids in _ids_by(
         by_state[DeliveryState.PENDING], lambda unsent: unsent.retry_at or unsent.at
     ):

@@ -94,7 +94,7 @@ class Sender:
 
     async def _in_turn(self, claimed: Claimed) -> list[Outcome]:
         if held_until := self._holds.until(claimed.job, _now()):
-            return _given_back(claimed, held_until)
+            return [_put_off(job, held_until) for job in claimed.jobs]
         try:
             why = await self._asker.why_pointless(claimed.jobs)
         except (MintkeeperError, SQLAlchemyError):
@@ -145,8 +145,14 @@ class Sender:
             return outcome.after_error(job, lost, _now(), doubtful=doubtful)
 
 
-def _given_back(claimed: Claimed, until: datetime | None = None) -> list[Outcome]:
-    return [outcome.given_back(job, _now(), until) for job in claimed.jobs]
+def _given_back(claimed: Claimed) -> list[Outcome]:
+    return [outcome.given_back(job, _now()) for job in claimed.jobs]
+
+
+def _put_off(job: DeliveryJob, until: datetime) -> Outcome:
+    if outcome.comes_too_late(job, until):
+        return outcome.dead(job, f"{job.channel} asks for a pause until {until:%Y-%m-%d %H:%M} UTC", _now())
+    return outcome.given_back(job, _now(), until)
 
 
 def _with_token(said: Outcome, message: Message, ack_link: str) -> Outcome:

@@ -35,6 +35,22 @@ _TAKEN_UP = text("UPDATE deliveries SET replace_at = NULL WHERE id = :id AND rep
 _REQUEST_LOCK = text("""
 SELECT 1 FROM mint_requests WHERE id = (SELECT request_id FROM deliveries WHERE id = :id) FOR NO KEY UPDATE
 """)
+_AGAIN = text("""
+WITH again AS (
+    UPDATE deliveries SET next_attempt_at = greatest(CAST(:at AS timestamptz), deferred_until),
+        state = CASE WHEN deferred_until > CAST(:at AS timestamptz) THEN 'deferred' ELSE 'pending' END,
+        max_attempts = greatest(max_attempts, attempt + 1)
+    WHERE request_id = :request_id AND run_id IS NOT DISTINCT FROM CAST(:run_id AS varchar)
+        AND stage IS NOT NULL AND state = 'skipped'
+), replaced AS (
+    -- nothing took its place while somebody was on it
+    UPDATE deliveries d SET replace_at = :at
+    WHERE request_id = :request_id AND run_id IS NOT DISTINCT FROM CAST(:run_id AS varchar)
+        AND stage IS NOT NULL AND state = 'dead'
+        AND NOT EXISTS (SELECT 1 FROM deliveries f WHERE f.fallback_of = d.id)
+)
+SELECT pg_notify('mintkeeper_deliveries', '')
+""")
 _DEAD = text("""
 SELECT d.id, d.tenant, d.request_id, d.run_id, d.stage, d.kind, d.channel, d.channel_kind, d.recipient,
     d.error, coalesce(e.closes_at, r.expires_at) AS closes_at, r.sla_scale, CAST(p.body AS text) AS policy
@@ -136,6 +152,15 @@ async def give_up_exhausted(tx: Transaction, id: str, now: datetime) -> None:
     """Let such a delivery be dead, unless its answer has come meanwhile."""
     await tx.run(_LOST, {"id": id, "now": now})
     await tx.run(_TAKEN_UP, {"id": id})
+
+
+async def send_again(tx: Transaction, *, request_id: str, run_id: str | None, at: datetime) -> None:
+    """Let out what an acknowledgement or a cancel had held back, now that it is taken back.
+
+    Nobody may be forgotten because somebody else was on it for a while: what was skipped waits again, and
+    what had died without anything in its place is looked at again. `run_id` None: the request's own run.
+    """
+    await tx.run(_AGAIN, {"request_id": request_id, "run_id": run_id, "at": at})
 
 
 async def hold_request(tx: Transaction, id: str) -> None:

@@ -19,7 +19,8 @@ LOST = frozenset({"bounce", "dropped"})
 """The message will not arrive."""
 
 _LOCK = text("""
-SELECT id FROM deliveries WHERE id = ANY (CAST(:ids AS varchar[])) ORDER BY id FOR NO KEY UPDATE
+SELECT id FROM deliveries WHERE id = ANY (CAST(:ids AS varchar[])) AND channel_kind = 'email' AND attempt > 0
+ORDER BY id FOR NO KEY UPDATE
 """)
 _NOTE = text("""
 INSERT INTO provider_receipts (provider, id, delivery_id, event, detail, at)
@@ -35,7 +36,9 @@ WITH told AS (
         UNION SELECT d.id FROM deliveries n JOIN deliveries d ON d.deferred_until = n.deferred_until
             AND d.recipient = n.recipient AND d.tenant = n.tenant AND d.channel = n.channel
             AND d.target = n.target
-        WHERE n.id = :delivery_id AND d.provider_id = :message_id AND :message_id <> '')
+        -- those of one claim are one message, also before its provider's id is recorded
+        WHERE n.id = :delivery_id AND (d.provider_id = :message_id AND :message_id <> ''
+            OR d.lease_until = n.lease_until))
     ORDER BY id FOR NO KEY UPDATE
 ), decided AS (
     UPDATE deliveries d SET {change}, next_attempt_at = NULL, lease_until = NULL,
@@ -79,8 +82,8 @@ class Receipt:
 async def record(tx: Transaction, receipts: Sequence[Receipt]) -> int:
     """Write reports, and what follows for their deliveries; answers how many were new.
 
-    One about a delivery that we do not know is left out. What was lost is dead at once; the relay sends
-    what takes its place.
+    One about a mail that we do not know, or have not sent yet, is left out: it is another program's. What
+    was lost is dead at once; the relay sends what takes its place.
     """
     known = {row.id for row in await tx.rows(_LOCK, {"ids": [one.delivery_id for one in receipts]})}
     new = 0

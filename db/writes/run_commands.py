@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from db.session import Transaction
+from db.writes import fallbacks
 from db.writes.run_steps import end_run, resume_run
 from db.writes.steps import advance
 from domain.commands import Command, CommandAction
@@ -34,7 +35,7 @@ async def command_request(
     }
     if not cancels:
         changes |= {"acknowledged_by": None, "acknowledged_at": None}
-    return await advance(
+    after = await advance(
         tx,
         before=record,
         after=record.model_copy(update=changes),
@@ -49,6 +50,9 @@ async def command_request(
             "stage": record.next_stage,
         },
     )
+    if not cancels:
+        await fallbacks.send_again(tx, request_id=record.request.id, run_id=None, at=at)
+    return after
 
 
 async def command_run(tx: Transaction, *, run: EventRun, command: Command, at: datetime) -> EventRun:
@@ -65,7 +69,9 @@ async def command_run(tx: Transaction, *, run: EventRun, command: Command, at: d
             tx, run=run, state=RunState.CANCELLED, actor=command.actor, at=at, reason=reason, step=step
         )
     _check_needed(cancels=False, cancelled_by=None, acknowledged_by=run.acknowledged_by)
-    return await resume_run(tx, run=run, actor=command.actor, at=at, reason=reason, step=step)
+    after = await resume_run(tx, run=run, actor=command.actor, at=at, reason=reason, step=step)
+    await fallbacks.send_again(tx, request_id=run.request_id, run_id=run.id, at=at)
+    return after
 
 
 def _reason(command: Command) -> str:
