@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from temporalio.client import Client, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError
 
 from db import reads
 from db.reads.escalations import event_run
@@ -38,13 +38,12 @@ from domain.dsse import Envelope, EnvelopeRefused, unverified_payload
 from domain.errors import AckRefused, NotOpen, Unavailable
 from domain.records import RequestRecord
 from domain.runs import run_workflow_id
+from starter.answers import LOST, ended
 from starter.ids import new_message_id
 from starter.temporal import reachable, worker_polls
 
 ANSWER_SECONDS = 10.0
 """How long the workflow's answer is waited for; then the ack is left with it as a signal."""
-
-_LOST = (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED)
 
 Connect = Callable[[], Awaitable[Client]]
 
@@ -150,38 +149,32 @@ async def _tell(client: Client, seen: Examined, limit_seconds: float) -> AckOutc
         answer = await _ask(client, seen, limit_seconds)
         if answer is not None:
             return answer
-    try:
+    with ended(seen.run_id):
         await client.get_workflow_handle(seen.workflow_id).signal("ack", seen.envelope)
-    except RPCError as error:
-        raise _ended(seen, error) from error
     return None
 
 
 async def _ask(client: Client, seen: Examined, limit_seconds: float) -> AckOutcome | None:
     try:
-        async with asyncio.timeout(limit_seconds):
-            outcome: AckOutcome = await client.get_workflow_handle(seen.workflow_id).execute_update(
-                "acknowledge",
-                seen.envelope,
-                id=new_message_id(),
-                result_type=AckOutcome,
-                rpc_timeout=timedelta(seconds=limit_seconds),
-            )
-            return outcome
+        with ended(seen.run_id):
+            async with asyncio.timeout(limit_seconds):
+                outcome: AckOutcome = await client.get_workflow_handle(seen.workflow_id).execute_update(
+                    "acknowledge",
+                    seen.envelope,
+                    id=new_message_id(),
+                    result_type=AckOutcome,
+                    rpc_timeout=timedelta(seconds=limit_seconds),
+                )
+                return outcome
     except (WorkflowUpdateRPCTimeoutOrCancelledError, TimeoutError):
         return None
     except WorkflowUpdateFailedError as error:
         # the handler itself never fails: the workflow has ended under it
         raise NotOpen(f"{seen.run_id} has ended") from error
     except RPCError as error:
-        if error.status in _LOST:
+        if error.status in LOST:
             return None
-        raise _ended(seen, error) from error
-
-
-def _ended(seen: Examined, error: RPCError) -> Exception:
-    gone = error.status is RPCStatusCode.NOT_FOUND
-    return NotOpen(f"{seen.run_id} has no running workflow") if gone else error
+        raise
 
 
 def _unverified(envelope: Envelope) -> AckClaim:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import ValidationError
-from temporalio.client import Client, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.client import Client
 
 from domain.approvals import (
     DECISION_TYPE,
@@ -21,17 +18,12 @@ from domain.approvals import (
     Verdict,
 )
 from domain.dsse import MAX_PAYLOAD, sign
-from domain.errors import InvalidInput, NotOpen, OutcomeUnknown
+from domain.errors import InvalidInput, OutcomeUnknown
 from domain.evidence import LedgerEvidence
 from domain.mint_request import workflow_id
 from domain.steps import AssignMessage, CommentMessage, Standing
 from domain.text import check_text
-from starter.failures import domain_error
-
-ANSWER_SECONDS = 15.0
-"""How long a sender waits for the workflow's answer unless it says otherwise."""
-
-_LOST = (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED)
+from starter.answers import ANSWER_SECONDS, answers, ended
 
 
 def make_decision(
@@ -93,7 +85,7 @@ async def decide(
         f"no answer to decision {decision_id}: it may still take effect. Look with "
         f"'mintkeeper show {request_id}', or send the same again with --decision-id {decision_id}"
     )
-    with _answers(request_id, unknown):
+    with answers(request_id, unknown):
         async with asyncio.timeout(limit_seconds):
             outcome: DecisionOutcome = await client.get_workflow_handle(
                 workflow_id(request_id)
@@ -109,7 +101,7 @@ async def decide(
 
 async def send_signal(client: Client, request_id: str, verdict: Verdict, signed: SignedDecision) -> None:
     """Leave a decision with the workflow, worker or not; raises NotOpen when it has ended, or RPCError."""
-    with _ended(request_id):
+    with ended(request_id):
         await client.get_workflow_handle(workflow_id(request_id)).signal(signal_name(verdict), signed)
 
 
@@ -124,7 +116,7 @@ async def send_assignment(
     unknown = OutcomeUnknown(
         f"no answer: the {verb} may still take effect. Look with 'mintkeeper show {request_id}'"
     )
-    with _answers(request_id, unknown):
+    with answers(request_id, unknown):
         async with asyncio.timeout(limit_seconds):
             standing: Standing = await client.get_workflow_handle(workflow_id(request_id)).execute_update(
                 verb,
@@ -138,31 +130,5 @@ async def send_assignment(
 
 async def send_comment(client: Client, request_id: str, message: CommentMessage) -> None:
     """Leave a comment; raises NotOpen when the workflow has ended, or RPCError."""
-    with _ended(request_id):
+    with ended(request_id):
         await client.get_workflow_handle(workflow_id(request_id)).signal("comment", message)
-
-
-@contextmanager
-def _answers(request_id: str, unknown: OutcomeUnknown) -> Iterator[None]:
-    try:
-        with _ended(request_id):
-            yield
-    except WorkflowUpdateFailedError as error:
-        raise domain_error(error.cause) from error
-    except (WorkflowUpdateRPCTimeoutOrCancelledError, TimeoutError) as error:
-        raise unknown from error
-    except RPCError as error:
-        # the server went away while it had the message
-        if error.status in _LOST:
-            raise unknown from error
-        raise
-
-
-@contextmanager
-def _ended(request_id: str) -> Iterator[None]:
-    try:
-        yield
-    except RPCError as error:
-        if error.status is RPCStatusCode.NOT_FOUND:
-            raise NotOpen(f"{request_id} has no running workflow") from error
-        raise

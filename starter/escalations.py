@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 
-from temporalio.client import Client, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.client import Client
 
 from db.reads.dictionaries import signer
 from db.reads.escalations import RunView, run_view
@@ -32,12 +31,7 @@ from domain.errors import (
 )
 from domain.runs import run_workflow_id
 from domain.steps import CommandOutcome
-from starter.failures import domain_error
-
-ANSWER_SECONDS = 15.0
-"""How long a sender waits for the workflow's answer unless it says otherwise."""
-
-_LOST = (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED)
+from starter.answers import ANSWER_SECONDS, answers
 
 
 async def examine_command(
@@ -79,7 +73,10 @@ async def send_command(
     OutcomeUnknown when no answer comes: it may still take effect then. Raises RPCError for anything else.
     """
     handle = client.get_workflow_handle(run_workflow_id(run_id))
-    try:
+    unknown = OutcomeUnknown(
+        f"no answer: the command may still take effect. Look with 'mintkeeper escalation show {run_id}'"
+    )
+    with answers(run_id, unknown):
         async with asyncio.timeout(limit_seconds):
             outcome: CommandOutcome = await handle.execute_update(
                 "command",
@@ -88,16 +85,6 @@ async def send_command(
                 result_type=CommandOutcome,
                 rpc_timeout=timedelta(seconds=limit_seconds),
             )
-    except WorkflowUpdateFailedError as error:
-        raise domain_error(error.cause) from error
-    except (WorkflowUpdateRPCTimeoutOrCancelledError, TimeoutError) as error:
-        raise _unknown(run_id) from error
-    except RPCError as error:
-        if error.status in _LOST:
-            raise _unknown(run_id) from error
-        if error.status is RPCStatusCode.NOT_FOUND:
-            raise NotOpen(f"{run_id} has no running workflow") from error
-        raise
     if not outcome.accepted:
         raise _refusal(outcome)
     return outcome
@@ -109,9 +96,3 @@ def _refusal(outcome: CommandOutcome) -> MintkeeperError:
         return CommandRefused(outcome.message, outcome.reason)
     rules = {error.code: error for error in (NotOpen, InvalidInput, Refused)}
     return rules.get(outcome.reason, MintkeeperError)(outcome.message)
-
-
-def _unknown(run_id: str) -> OutcomeUnknown:
-    return OutcomeUnknown(
-        f"no answer: the command may still take effect. Look with 'mintkeeper escalation show {run_id}'"
-    )
