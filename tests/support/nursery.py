@@ -22,6 +22,9 @@ from tempfile import TemporaryDirectory, TemporaryFile
 import pytest
 
 ROOT = Path(__file__).parents[2]
+ORPHANED_SECONDS = 10.0
+"""So long at most this process outlives the test run that has started it."""
+
 LATER = ("commands.demo.show", "commands.inspecting", "commands.submitting", "commands.watching", "worker")
 """What commands import once they know that they need it."""
 
@@ -93,9 +96,14 @@ def main(path: str) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
         door.bind(path)
         door.listen(64)
+        door.settimeout(ORPHANED_SECONDS)
         print("ready", flush=True)
-        while True:
-            caller, _ = door.accept()
+        parent = os.getppid()
+        while os.getppid() == parent:
+            try:
+                caller, _ = door.accept()
+            except TimeoutError:
+                continue
             if os.fork() == 0:
                 door.close()
                 _see_through(caller)
