@@ -46,7 +46,6 @@ class DeliveryRow(Table, table=True):
         Index("deliveries_due", "next_attempt_at", postgresql_where=text("next_attempt_at IS NOT NULL")),
         Index("deliveries_leased", "lease_until", postgresql_where=text("lease_until IS NOT NULL")),
         Index("deliveries_by_run", "run_id", postgresql_where=text("run_id IS NOT NULL")),
-        Index("deliveries_held", "deferred_until", "recipient", postgresql_where=text("state = 'deferred'")),
         Index(
             "deliveries_digests",
             "provider_id",

@@ -17,7 +17,7 @@ SELECT id, tenant, request_id, run_id, stage, kind, channel, channel_kind, recip
     provider_id, note, error, fallback_of, revise_at, revised_at, ack_revoked_at,
     (SELECT coalesce(json_agg(json_build_object('id', f.id, 'channel', f.channel, 'recipient', f.recipient,
             'state', f.state) ORDER BY f.channel, f.recipient), '[]')
-        FROM deliveries f WHERE f.fallback_of = d.id) AS fallbacks,
+        FROM deliveries f WHERE f.request_id = d.request_id AND f.fallback_of = d.id) AS fallbacks,
     (SELECT coalesce(json_agg(json_build_object('attempt', a.attempt, 'started_at', a.started_at,
             'outcome', a.outcome, 'detail', a.detail, 'ack_sha256', a.ack_sha256) ORDER BY a.attempt), '[]')
         FROM delivery_attempts a WHERE a.delivery_id = d.id) AS attempts,

@@ -16,8 +16,7 @@ from domain.runs import EventKind, EventRule, EventRun
 _RUN = """
 SELECT e.id, e.tenant, e.event_kind, e.request_id, e.occurrence, e.rule_id, e.action_hash, e.sla_scale,
     e.state, e.version, e.next_stage, e.started_at, e.closes_at, e.acknowledged_by, e.acknowledged_at,
-    e.ended_at,
-    e.ended_by, e.reason, CAST(p.body AS text) AS policy
+    e.ended_at, e.ended_by, e.reason, CAST(p.body AS text) AS policy
 FROM escalation_runs e LEFT JOIN escalation_policies p ON p.id = e.policy_id
 """
 _BY_ID = text(_RUN + "WHERE e.id = :id")
@@ -53,7 +52,6 @@ SELECT * FROM (
 ) AS run
 """
 _VIEW = text(_VIEW_PARTS + "WHERE id = :id")
-_OF_REQUEST = text(_VIEW_PARTS + "WHERE request_id = :id ORDER BY started_at, id")
 _LISTED = text(
     _VIEW_PARTS
     + """
@@ -69,7 +67,8 @@ ORDER BY stage
 """)
 _ACKS = text("""
 SELECT recipient AS acknowledged_by, at AS acknowledged_at, stage, delivery_id, token_sha256 FROM acks
-WHERE run_id = :id OR (run_id IS NULL AND request_id = :id) ORDER BY at
+WHERE request_id = coalesce((SELECT request_id FROM escalation_runs WHERE id = :id), :id)
+    AND coalesce(run_id, request_id) = :id ORDER BY at
 """)
 _MESSAGES = text("""
 SELECT json_agg(json_build_object(
@@ -172,11 +171,6 @@ async def run_view(tx: Transaction, run_id: str) -> RunView | None:
     """One run, or None."""
     row = await tx.row(_VIEW, {"id": run_id})
     return None if row is None else RunView(**row._asdict())
-
-
-async def runs_of_request(tx: Transaction, request_id: str) -> list[RunView]:
-    """The request's own run and those of its events, the oldest first."""
-    return [RunView(**row._asdict()) for row in await tx.rows(_OF_REQUEST, {"id": request_id})]
 
 
 async def run_views(tx: Transaction, tenant: str, *, every: bool = False, limit: int = 200) -> list[RunView]:

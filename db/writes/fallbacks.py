@@ -47,7 +47,7 @@ WITH again AS (
     UPDATE deliveries d SET replace_at = :at
     WHERE request_id = :request_id AND run_id IS NOT DISTINCT FROM CAST(:run_id AS varchar)
         AND stage IS NOT NULL AND state = 'dead'
-        AND NOT EXISTS (SELECT 1 FROM deliveries f WHERE f.fallback_of = d.id)
+        AND NOT EXISTS (SELECT 1 FROM deliveries f WHERE f.request_id = d.request_id AND f.fallback_of = d.id)
 )
 SELECT pg_notify('mintkeeper_deliveries', '')
 """)
@@ -58,7 +58,7 @@ FROM deliveries d JOIN mint_requests r ON r.id = d.request_id
 LEFT JOIN escalation_runs e ON e.id = d.run_id
 JOIN escalation_policies p ON p.id = coalesce(e.policy_id, r.policy_id)
 WHERE d.id = :id AND d.state = 'dead' AND d.stage IS NOT NULL
-    AND NOT EXISTS (SELECT 1 FROM deliveries f WHERE f.fallback_of = d.id)
+    AND NOT EXISTS (SELECT 1 FROM deliveries f WHERE f.request_id = d.request_id AND f.fallback_of = d.id)
 """)
 _OF_STAGE = text("""
 SELECT o.id, o.channel, o.recipient, o.state, o.fallback_of FROM deliveries o, deliveries d

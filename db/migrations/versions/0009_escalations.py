@@ -145,7 +145,6 @@ ALTER TABLE deliveries
     ADD CONSTRAINT deliveries_fallback CHECK (fallback_of <> id),
     ADD CONSTRAINT deliveries_revised CHECK (revise_attempt >= 0);
 CREATE INDEX deliveries_by_run ON deliveries (run_id) WHERE run_id IS NOT NULL;
-CREATE INDEX deliveries_held ON deliveries (deferred_until, recipient) WHERE state = 'deferred';
 CREATE INDEX deliveries_to_revise ON deliveries (revise_at) WHERE revise_at IS NOT NULL;
 CREATE INDEX deliveries_digests ON deliveries (provider_id) WHERE deferred_until IS NOT NULL AND provider_id <> '';
 -- those that shared one message after quiet hours
