@@ -17,7 +17,7 @@ from datetime import datetime
 import structlog
 
 from db.writes.notices import Notice
-from domain.ack import PERSONAL_KINDS
+from domain.channels import GROUP_KINDS
 from domain.mint_request import utc_text
 from domain.records import RequestRecord
 from domain.runs import EventRun
@@ -89,7 +89,7 @@ def told(notices: Sequence[Notice]) -> str:
     by_channel: dict[str, list[str]] = defaultdict(list)
     for notice in notices:
         by_channel[notice.channel].append(
-            notice.recipient if notice.channel_kind in PERSONAL_KINDS else "the group"
+            "the group" if notice.channel_kind in GROUP_KINDS else notice.recipient
         )
     words = "; ".join(f"{', '.join(people)} over {channel}" for channel, people in sorted(by_channel.items()))
     held = sum(notice.deferred_until is not None for notice in notices)

@@ -23,6 +23,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from pydantic.alias_generators import to_camel
 
 from domain import dsse
+from domain.channels import GROUP_KINDS
 from domain.errors import AckRefused
 from domain.mint_request import MintStatus, utc_text
 from domain.records import DeliveryJob, RequestRecord
@@ -38,9 +39,6 @@ LIFETIME: Final = timedelta(hours=24)
 
 LONGEST_TOKEN: Final = 8192
 """Characters; ours have about 1,200."""
-
-PERSONAL_KINDS: Final = frozenset({"email", "in-app"})
-"""Channels whose recipient is a user's name; the others reach a group, and its recipient is an address."""
 
 _frozen = ConfigDict(frozen=True)
 
@@ -193,7 +191,7 @@ class Addressee(BaseModel):
     @property
     def spoken_name(self) -> str:
         """Who it is in a log: a person, or the channel where a group was told, whose name is an address."""
-        return self.recipient if self.channel_kind in PERSONAL_KINDS else self.channel
+        return self.channel if self.channel_kind in GROUP_KINDS else self.recipient
 
 
 @dataclass(frozen=True)

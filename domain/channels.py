@@ -16,7 +16,7 @@ from domain.errors import InvalidInput
 IN_APP: Final = "in-app"
 
 GROUP_KINDS: Final = frozenset({"slack", "telegram", "pagerduty", "webhook", "console"})
-"""Kinds that tell a group at once; the others tell each person."""
+"""Kinds that tell a group at once, whose recipient is an address; the others tell each person by name."""
 
 SINGLE_KINDS: Final = frozenset({"pagerduty", "webhook"})
 """Kinds read by machines: each message is about one request, even after quiet hours."""

@@ -7,19 +7,17 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from domain.errors import InvalidInput
+from web.bodies import TooLarge, limited_body
 
 _LONGEST = 65_536
 """Bytes; an envelope with the longest payload has some 33,000."""
 
 
 async def _signed_body(request: Request) -> bytes:
-    """Read no more than is allowed, whatever length the client claims; raises InvalidInput."""
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > _LONGEST:
-            raise InvalidInput(f"the body has more than {_LONGEST} bytes", "body")
-    return bytes(body)
+    try:
+        return await limited_body(request, _LONGEST)
+    except TooLarge:
+        raise InvalidInput(f"the body has more than {_LONGEST} bytes", "body") from None
 
 
 SignedBody = Annotated[bytes, Depends(_signed_body)]

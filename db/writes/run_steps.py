@@ -171,6 +171,7 @@ async def acknowledge_run(
             "deliveryId": claim.delivery_id,
             "stage": claim.stage,
             "tokenSha256": token_sha256,
+            "sentTo": claim.sub,
         },
         statement=_ACK,
         extra={
