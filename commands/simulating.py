@@ -50,6 +50,9 @@ async def simulate(
     cli.emit(found.document(), lambda: _print(found))
 
 
+_LAST_YEAR = 9000
+
+
 def moment(text: str | None) -> datetime:
     """The moment in ISO 8601 with a zone, to the second, now unless given; raises InvalidInput."""
     if text is None:
@@ -58,7 +61,8 @@ def moment(text: str | None) -> datetime:
     for written in (text.strip(), text.strip().replace(" ", "+")):
         try:
             found = datetime.fromisoformat(written)
-            if found.tzinfo is not None:
+            # at the ends of the calendar nothing can be added to it
+            if found.tzinfo is not None and found.year < _LAST_YEAR:
                 return found.astimezone(UTC)
         except (ValueError, OverflowError):
             continue

@@ -13,7 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from db.transaction import Transaction
-from domain.errors import ConfigurationError, Unavailable
+from domain.errors import ConfigurationError, InvalidInput, Unavailable
 
 __all__ = ["Database", "Transaction"]
 
@@ -83,7 +83,10 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
-        """Commit on success, roll back on any error; raises Unavailable when the server is out of reach."""
+        """Commit on success, roll back on any error.
+
+        Raises Unavailable when the server is out of reach, InvalidInput for text with a NUL character.
+        """
         try:
             async with self._engine.connect() as connection:
                 tx = Transaction(connection, _driver_of(connection))
@@ -97,6 +100,9 @@ class Database:
         except DBAPIError as error:
             if may_pass(error):
                 raise unavailable(self.url, error) from error
+            if isinstance(error.orig, psycopg.DataError) and error.orig.sqlstate is None:
+                # refused before it was sent: PostgreSQL has no NUL in its texts
+                raise InvalidInput(f"this can't be stored or looked for: {error.orig}") from error
             raise
         except (PoolTimeout, OSError) as error:
             raise unavailable(self.url, error) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from datetime import UTC, datetime
 from urllib.parse import quote
 
@@ -20,6 +21,8 @@ LONGEST_NOTE = 200
 """Characters that Telegram shows."""
 
 PATIENCE_SECONDS = 5.0
+
+_HANDLE = re.compile(r"[0-9a-f]{16,60}")
 
 UNKNOWN = "This button is not known here any more."
 LEFT = "Received: it takes effect as soon as a worker runs."
@@ -46,6 +49,9 @@ async def press(
 
 async def _token(database: Database, authority: Authority, handle: str, telegram_user: str) -> str | None:
     """A token such as the link of the same message has, with who pressed the button; None: no such button."""
+    if not _HANDLE.fullmatch(handle):
+        # a member's own program can press anything; Telegram would repeat for ever what we refuse
+        return None
     now = datetime.now(UTC)
     async with database.transaction() as tx:
         pressed = await reads.button(tx, handle)
