@@ -73,7 +73,7 @@ async def cancel(cli: Cli, run: RunId, user: AsUser, reason: Reason, key_file: K
 
 
 async def resume(cli: Cli, run: RunId, user: AsUser, reason: Reason, key_file: KeyFile = None) -> None:
-    """Let a run's stages go on: takes an acknowledgement or a cancel back."""
+    """Let a run's stages go on: takes an acknowledgement back, or the cancel of a mint request's own run."""
     from domain.commands import CommandAction
 
     await _command(cli, CommandAction.RESUME_ESCALATION, run, user, reason, key_file)

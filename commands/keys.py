@@ -1,4 +1,4 @@
-"""Keys with which people sign their decisions."""
+"""Keys with which people sign decisions and commands, and the server its links."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ User = Annotated[str, typer.Argument(metavar="USER", help="Whose key.")]
 
 def register(app: typer.Typer) -> None:
     """Add this subject's commands."""
-    keys = typer.Typer(no_args_is_help=True, help="Keys with which people sign their decisions.")
+    keys = typer.Typer(
+        no_args_is_help=True,
+        help="Keys with which people sign decisions and commands, and the server its links.",
+    )
     command(keys, "new")(new)
     command(keys, "register")(register_key)
     command(keys, "revoke")(revoke)

@@ -101,7 +101,7 @@ async def web(
         str, typer.Option("--host", help="Address to listen on: another one only inside a container.")
     ] = "127.0.0.1",
 ) -> None:
-    """Run the web server (read only) until SIGINT or SIGTERM."""
+    """Run the web server until SIGINT or SIGTERM: pages, acknowledgements, API, figures."""
     from starter.local.signals import stop_event
     from web.server import serve
 

@@ -198,4 +198,4 @@ async def retry_all_dead(tx: Transaction, *, tenant: str, channel: str | None, a
 async def retry_dead(tx: Transaction, *, id: str, at: datetime) -> None:
     """Give a dead delivery one more attempt. Raises Refused when there is no such dead delivery."""
     if await tx.row(_RETRY, {"id": id, "at": at}) is None:
-        raise Refused(f"there is no dead delivery {id}")
+        raise Refused(f"there is no dead delivery {id}: see 'mintkeeper deliveries list --state dead'")

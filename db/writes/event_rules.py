@@ -37,7 +37,9 @@ async def set_event_rule(tx: Transaction, *, rule: EventRule, actor: str, at: da
         raise NotFound(f"unknown tenant {rule.tenant!r}")
     params = rule.model_dump(mode="json")
     if rule.action is EventAction.ESCALATE and await tx.value(_POLICY, params) is None:
-        raise NotFound(f"tenant {rule.tenant} has no published policy {rule.policy_id!r}")
+        raise NotFound(
+            f"tenant {rule.tenant} has no published policy {rule.policy_id!r}: see 'mintkeeper policy list'"
+        )
     if await tx.value(_SET, params) is not None:
         await _note(tx, rule.tenant, "event_rules.set", actor, at, params)
 
@@ -48,7 +50,7 @@ async def remove_event_rule(
     """Remove a rule: from now on the leads are informed of such events. Raises NotFound."""
     params = {"tenant": tenant, "event_kind": kind.value}
     if await tx.value(_REMOVE, params) is None:
-        raise NotFound(f"tenant {tenant} has no rule for {kind}")
+        raise NotFound(f"tenant {tenant} has no rule for {kind}: see 'mintkeeper event-rule list'")
     await _note(tx, tenant, "event_rules.removed", actor, at, params)
 
 

@@ -93,7 +93,7 @@ async def switch_policy(tx: Transaction, *, tenant: str, policy_id: str, actor: 
     params = {"tenant": tenant, "policy_id": policy_id, "actor": actor, "at": at}
     held = await tx.row(_HELD, params)
     if held is None:
-        raise NotFound(f"tenant {tenant} has no published policy {policy_id!r}")
+        raise NotFound(f"tenant {tenant} has no published policy {policy_id!r}: see 'mintkeeper policy list'")
     if held.deleted_at is not None:
         raise Refused(f"policy {policy_id} is deleted: publish its content under a new id")
     await check_policy(tx, parse_policy(held.body))

@@ -62,7 +62,7 @@ async def command_run(tx: Transaction, *, run: EventRun, command: Command, at: d
     """
     reason = _reason(command)
     if run.state is not RunState.RUNNING:
-        raise NotOpen(f"the escalation is {run.state} already")
+        raise NotOpen(f"the escalation is {run.state} already: nothing of it can be stopped or resumed")
     step = f"command:{command.id}"
     if command.action is CommandAction.CANCEL_ESCALATION:
         return await end_run(

@@ -42,7 +42,7 @@ async def cancel(state: Wired, run_id: str, signed: SignedBody) -> dict[str, Any
 
 @router.post("/escalations/{run_id}/resume", responses=_REFUSALS)
 async def resume(state: Wired, run_id: str, signed: SignedBody) -> dict[str, Any]:
-    """Let a run's stages go on: takes an acknowledgement or a cancel back."""
+    """Let a run's stages go on: takes an acknowledgement back, or the cancel of a mint request's own run."""
     return await _command(state, CommandAction.RESUME_ESCALATION, run_id, signed)
 
 
