@@ -11,6 +11,10 @@ from db.session import Transaction
 # an alert that a request does not move at all is wanted although somebody is on it
 UNWANTED_SQL = """
 CASE
+    -- whoever is gone is told nothing, be it that the message has waited since before
+    WHEN d.channel_kind = 'email' AND EXISTS (SELECT 1 FROM users u
+        WHERE u.tenant = d.tenant AND u.name = d.recipient AND NOT u.active)
+        THEN 'the recipient is not active any more'
     WHEN d.run_id IS NOT NULL AND e.state <> 'running' THEN 'the escalation is ' || e.state
     WHEN d.run_id IS NOT NULL AND e.acknowledged_at IS NOT NULL THEN 'somebody is on it'
     WHEN d.run_id IS NOT NULL THEN ''

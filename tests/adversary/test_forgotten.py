@@ -10,6 +10,7 @@ from sqlalchemy import text
 from activities.notifications.outcome import Outcome
 from activities.notifications.recorder import Recorder
 from db.writes import receipts
+from db.writes.dictionaries import deactivate_user
 from domain.commands import CommandAction
 from domain.mint_request import MintStatus
 from domain.records import DeliveryState
@@ -189,3 +190,23 @@ async def test_a_report_can_not_make_a_message_of_what_was_never_mailed(outbox, 
     async with outbox.relay(everywhere(outbox)).running():
         [message] = await until_received(outbox, 1)
     assert message["delivery_id"] == row.id
+
+
+async def test_who_has_left_hears_nothing_that_waited_for_them(outbox):
+    """Deactivated in the night: no mail in the morning, and the others have theirs."""
+    await quiet(outbox, around_now())
+    await outbox.open(2)
+    await outbox.run(
+        "UPDATE deliveries SET channel = 'email', channel_kind = 'email', target = 'alice@acme.example', "
+        "recipient = 'alice' WHERE channel_kind = 'slack' AND request_id = "
+        "(SELECT min(request_id) FROM deliveries)"
+    )
+    async with outbox.database.transaction() as tx:
+        await deactivate_user(tx, tenant="acme", name="alice", actor="adam", at=datetime.now(UTC))
+    await morning(outbox)
+    async with outbox.relay(everywhere(outbox)).running():
+        await outbox.until("accepted")
+        async with asyncio.timeout(PATIENCE):
+            while {row.state for row in await rows_of(outbox, "email")} != {"skipped"}:
+                await asyncio.sleep(0.05)
+    assert [message["provider"] for message in await outbox.received()] == ["slack"]
