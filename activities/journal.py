@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
@@ -72,14 +72,14 @@ def acknowledged(run: Run, stage: int, delivery_id: str, by: str) -> None:
     _write("escalation.ack", run, why, stage=stage, delivery_ids=[delivery_id])
 
 
-def cancelled(run: Run, stage: int, by: str, delivery_ids: Iterable[str] = ()) -> None:
+def cancelled(run: Run, stage: int, by: str, delivery_ids: Sequence[str]) -> None:
     """Somebody has cancelled the run before its stage `stage`.
 
     `delivery_ids` are those of messages that are not sent any more. The reason that was given is a
     text of people's, and stays in the audit.
     """
     why = f"{by} cancelled it: no further stage runs; the reason is in the audit"
-    _write("escalation.cancelled", run, why, stage=stage, delivery_ids=list(delivery_ids))
+    _write("escalation.cancelled", run, why, stage=stage, delivery_ids=delivery_ids)
 
 
 def told(notices: Sequence[Notice]) -> str:

@@ -12,7 +12,7 @@ from temporalio import activity
 from activities import journal
 from activities.journal import Run
 from db import reads
-from db.reads.escalations import lock_event_run
+from db.reads.escalations import lock_event_run, skipped_messages
 from db.session import Database, Transaction
 from db.writes import audit, run_commands
 from db.writes.commands import accept_command
@@ -75,8 +75,9 @@ class RunCommandActivities:
                     raise
                 return _answer(True, _DONE[action], "", held)
             held = await _carry_out(tx, held, command, step.at)
+            unsent = await skipped_messages(tx, step.run_id)
         if action is CommandAction.CANCEL_ESCALATION:
-            journal.cancelled(_run(held), held.next_stage, command.actor)
+            journal.cancelled(_run(held), held.next_stage, command.actor, unsent)
         return _answer(True, _DONE[action], "", held)
 
     async def _refuse(

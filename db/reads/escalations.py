@@ -83,6 +83,10 @@ SELECT json_agg(json_build_object(
     ORDER BY d.stage NULLS LAST, d.due_at, d.channel COLLATE "C", d.recipient COLLATE "C", d.id)
 FROM deliveries d WHERE d.run_id = :id OR (d.run_id IS NULL AND d.request_id = :id AND d.stage IS NOT NULL)
 """)
+_SKIPPED = text("""
+SELECT id FROM deliveries WHERE (run_id = :id OR (run_id IS NULL AND request_id = :id AND stage IS NOT NULL))
+    AND state = 'skipped' ORDER BY id
+""")
 
 
 class RunView(BaseModel):
@@ -183,6 +187,11 @@ async def run_messages(tx: Transaction, run_id: str) -> list[dict[str, Any]]:
     """Every message of a run with every attempt to send it; of acknowledgement links the hash."""
     found: list[dict[str, Any]] = await tx.value(_MESSAGES, {"id": run_id}) or []
     return found
+
+
+async def skipped_messages(tx: Transaction, run_id: str) -> list[str]:
+    """The ids of a run's messages that are not sent, since nobody needs them as things stand."""
+    return [row.id for row in await tx.rows(_SKIPPED, {"id": run_id})]
 
 
 async def run_stages(tx: Transaction, run_id: str) -> list[StageView]:

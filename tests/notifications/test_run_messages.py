@@ -111,3 +111,20 @@ async def test_a_runs_message_that_is_given_up_goes_over_the_next_channel(outbox
         found = (await tx.execute(text(query))).all()
     assert [tuple(row) for row in found] == [("alice", run.id, "accepted"), ("bob", run.id, "accepted")]
     assert await outbox.received() == []
+
+
+async def test_a_throttled_run_sends_nothing(outbox):
+    """The provider hears of the first run only; the request's own messages are never throttled."""
+    run = await run_of_an_event(outbox)
+    [own] = await outbox.open()
+    async with outbox.database.transaction() as tx:
+        second = await raise_event(
+            tx, request_id=run.request_id, kind=run.event_kind, occurrence="PENDING:2", at=NOW
+        )
+    assert second.state is RunState.THROTTLED
+    async with outbox.relay().running():
+        await until(outbox, "state IN ('pending', 'sending')")
+    assert sorted(own.id in message["text"] for message in await outbox.received()) == [False, True]
+    async with outbox.database.transaction() as tx:
+        query = text("SELECT DISTINCT state FROM deliveries WHERE run_id = :id")
+        assert list((await tx.execute(query, {"id": second.id})).scalars()) == ["throttled"]

@@ -10,9 +10,11 @@ from sqlalchemy import text
 from db.reads.escalations import run_stages
 from db.writes import publication
 from db.writes.events import raise_event
+from domain.approvals import Verdict
 from domain.escalation import Notify, Stage
 from domain.mint_request import MintStatus
 from domain.runs import EventAction, EventKind, RunState
+from tests.support.anomalies import desk_loses_a_sequence, look
 from tests.support.events import handle_of, messages_of, raised, rule_for, run_of, until_run
 from tests.workflows.test_upkeep import delete_workflow, run_audit
 from workflows import ledger_steps
@@ -261,3 +263,26 @@ async def test_a_stage_that_reaches_nobody_passes_to_the_next_at_once(desk, appr
     assert kinds == ["escalation.started", "escalation.no_route", "escalation.stage_sent"]
     async with desk.seeded.database.transaction() as tx:
         assert [stage.routed for stage in await run_stages(tx, run_id)] == [False, True]
+
+
+async def test_an_anomaly_raises_the_alarm_and_its_resolution_ends_it(minting_desk):
+    """People are told while an operator has to look; nobody is told any more once it is resolved."""
+    desk = minting_desk
+    desk.window_seconds = 5
+    await rule_for(desk, EventKind.ANOMALY)
+    async with desk.worker():
+        ticket = await desk_loses_a_sequence(desk)
+        run_id = await _until_started(desk, ticket)
+        await until_sent(desk, run_id, 0)
+        evidence = (await look(desk, ticket)).evidence
+        word = {"reason": "spent by hand", "evidence": evidence}
+        assert (await desk.decide(ticket, "adam", Verdict.FAILED, **word)).accepted
+        run = await until_run(desk, run_id, lambda run: run.state is not RunState.RUNNING)
+    assert (run.event_kind, run.state, run.reason) == (
+        EventKind.ANOMALY,
+        RunState.RESOLVED,
+        "the request is FAILED",
+    )
+    rows = await messages_of(desk, run_id)
+    assert {(row.stage, row.kind) for row in rows} == {(0, "event_anomaly")}
+    assert "pending" not in {row.state for row in rows}

@@ -17,6 +17,7 @@ from domain.mint_request import MintStatus
 from sandbox.providers import running_providers
 from tests.notifications.test_ack_links import LINK
 from tests.support.acks import AUTHORITY
+from tests.support.commands import command
 from tests.support.events import raised, rule_for, until_run
 from tests.support.outbox import Outbox
 from tests.workflows.test_acks import acknowledge, refused
@@ -131,3 +132,19 @@ async def test_a_request_that_was_acknowledged_leaves_its_lines_and_no_secret(
     assert addresses
     for secret in (token, token[:60], "#mint", *addresses, received[0]["text"].splitlines()[0]):
         assert secret not in said
+
+
+async def test_a_cancelled_run_leaves_a_line_with_what_is_not_sent(desk, capsys):
+    """By whom, before which stage, and which messages; the reason that was given stays in the audit."""
+    async with desk.worker():
+        ticket = await desk.submit()
+        await desk.until_status(ticket, MintStatus.PENDING)
+        assert (await command(desk, ticket.id, body={"reason": "called them"})).accepted
+    [line] = lines(capsys, "escalation.cancelled")
+    async with desk.seeded.database.transaction() as tx:
+        rows = await tx.execute(text("SELECT id FROM deliveries WHERE state = 'skipped' ORDER BY id"))
+        unsent = list(rows.scalars())
+    assert unsent
+    assert (line["run_id"], line["stage"], line["delivery_ids"]) == (ticket.id, 1, unsent)
+    assert line["rationale"].startswith("adam cancelled it")
+    assert "called them" not in str(line)
