@@ -130,7 +130,7 @@ class Reviser:
                 async with self._width:
                     await channel.revise(message.provider_id, said)
         except DeliveryRefused as error:
-            return Result(message, note=error.message)
+            return Result(message, note=one_line(error.message, LONGEST_REASON))
         except DeliveryError as error:
             return _again(message, error)
         except Exception as error:
