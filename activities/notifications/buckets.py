@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
 
+from activities.notifications.outcome import comes_too_late
 from db.session import Transaction
 from db.writes import buckets
 from db.writes.buckets import Turn
@@ -27,19 +28,25 @@ Together = Sequence[DeliveryJob]
 Slots = list[tuple[str, datetime]]
 
 
-async def admit(tx: Transaction, messages: Sequence[Together], now: datetime) -> list[Together]:
-    """Those of the just claimed messages that may go now, in their order; the others are put off."""
+async def admit(
+    tx: Transaction, messages: Sequence[Together], now: datetime
+) -> tuple[list[Together], list[DeliveryJob]]:
+    """Those of the just claimed messages that may go now, in their order; the others are put off.
+
+    Beside them the deliveries whose moment would come when their run is over: another channel has to tell.
+    """
     limited = sorted((jobs for jobs in messages if Rate.of(jobs[0].settings)), key=_channel)
     put_off: Slots = []
     # always in the same order of channels, so that two relays can't wait for each other
     for (tenant, channel), group in groupby(limited, key=_channel):
         put_off += await _admit_to(tx, tenant, channel, [jobs[0] for jobs in group], now)
     if not put_off:
-        return list(messages)
+        return list(messages), []
     later = dict(put_off)
-    held = [(job.id, later[jobs[0].id]) for jobs in messages if jobs[0].id in later for job in jobs]
-    await buckets.put_off(tx, held)
-    return [jobs for jobs in messages if jobs[0].id not in later]
+    held = [(job, later[jobs[0].id]) for jobs in messages if jobs[0].id in later for job in jobs]
+    too_late = [job for job, slot in held if comes_too_late(job, slot)]
+    await buckets.put_off(tx, [(job.id, slot) for job, slot in held if not comes_too_late(job, slot)])
+    return [jobs for jobs in messages if jobs[0].id not in later], too_late
 
 
 async def _admit_to(

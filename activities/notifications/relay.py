@@ -25,6 +25,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
+from activities.notifications import outcome
 from activities.notifications.asking import Asker
 from activities.notifications.buckets import admit
 from activities.notifications.channels import ChannelClient
@@ -137,10 +138,12 @@ class Relay:
                 tx, limit=room, lease_seconds=LEASE_SECONDS, now=now, full=full
             )
             together = _together(claimed)
-            admitted = await admit(tx, together, now)
+            admitted, too_late = await admit(tx, together, now)
             again = [job.id for jobs in admitted for job in jobs if job.attempt > 1]
             doubtful = await leases.doubtful(tx, again) if again else frozenset()
             due = None if len(together) == room else await deliveries.next_due(tx, full)
+        for job in too_late:
+            self._recorder.add(outcome.dead(job, f"{job.channel} has no room before the run is over", now))
         for first, *others in admitted:
             in_doubt = any(job.id in doubtful for job in (first, *others))
             taken = Claimed(first, in_doubt, since, tuple(others))

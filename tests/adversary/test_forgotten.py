@@ -142,11 +142,13 @@ async def test_a_pause_beyond_the_end_of_the_request_is_not_waited_for(outbox):
     assert {recipient for _, recipient, _ in await fallbacks(outbox)} == {"alice", "bob"}
 
 
-async def shorten(outbox):
-    """Let the requests end in an hour; nothing but a test can do that."""
+async def shorten(outbox, left="1 hour"):
+    """Let the requests end soon; nothing but a test can do that."""
     async with outbox.database.transaction() as tx:
         await tx.execute(text("SET LOCAL session_replication_role = replica"))
-        await tx.execute(text("UPDATE mint_requests SET expires_at = now() + interval '1 hour'"))
+        await tx.execute(
+            text("UPDATE mint_requests SET expires_at = now() + CAST(:left AS interval)"), {"left": left}
+        )
 
 
 async def test_a_bounce_before_its_digest_is_recorded_counts_for_all_in_it(outbox):
@@ -210,3 +212,18 @@ async def test_who_has_left_hears_nothing_that_waited_for_them(outbox):
             while {row.state for row in await rows_of(outbox, "email")} != {"skipped"}:
                 await asyncio.sleep(0.05)
     assert [message["provider"] for message in await outbox.received()] == ["slack"]
+
+
+async def test_a_channel_without_room_before_the_end_gives_way_to_another(outbox):
+    """One message a minute and a minute and a half left: the third request's people are told by email."""
+    await outbox.run(
+        'UPDATE notification_channels SET settings = settings || \'{"per_minute": 1, "burst": 1}\' '
+        "WHERE name = 'slack-mint'"
+    )
+    await outbox.open(3)
+    await shorten(outbox, "90 seconds")
+    async with outbox.relay(channels(outbox)).running():
+        messages = await until_received(outbox, 3)
+    assert sorted(row.state for row in await outbox.rows()) == ["accepted", "dead", "pending"]
+    assert sorted(message["provider"] for message in messages) == ["sendgrid", "sendgrid", "slack"]
+    assert {recipient for _, recipient, _ in await fallbacks(outbox)} == {"alice", "bob"}

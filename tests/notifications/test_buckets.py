@@ -66,7 +66,7 @@ async def turn(database, now):
     """What one relay sends at `now`."""
     async with database.transaction() as tx:
         claimed = await deliveries.claim_due(tx, limit=100, lease_seconds=60, now=now)
-        return [job for [job] in await admit(tx, [[job] for job in claimed], now)]
+        return [job for [job] in (await admit(tx, [[job] for job in claimed], now))[0]]
 
 
 async def take(database, jobs, at):
@@ -235,4 +235,4 @@ async def admitted(database, now):
         together = {}
         for job in claimed:
             together.setdefault(job.merges_with, []).append(job)
-        return await admit(tx, list(together.values()), now)
+        return (await admit(tx, list(together.values()), now))[0]
