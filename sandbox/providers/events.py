@@ -29,6 +29,9 @@ PUBLIC_KEY = base64.b64encode(
 ).decode()
 """As SendGrid shows it to the owner of the webhook."""
 
+GATHERING_SECONDS = 0.5
+"""Events of so long share a request, as SendGrid posts them in batches."""
+
 ATTEMPTS = 5
 PATIENCE_SECONDS = 5.0
 
@@ -63,6 +66,7 @@ class Events:
 
     def __init__(self, url: str = "") -> None:
         self.url = url
+        self._waiting: list[Mapping[str, object]] = []
         self._sending: set[asyncio.Task[None]] = set()
 
     def sent(self, message: Incoming) -> None:
@@ -70,9 +74,16 @@ class Events:
         if not self.url:
             return
         last = next((found for word, found in _LAST.items() if word in message.to), ("delivered", ""))
-        task = asyncio.create_task(self._tell([event(message, "processed"), event(message, *last)]))
-        self._sending.add(task)
-        task.add_done_callback(self._sending.discard)
+        if not self._waiting:
+            task = asyncio.create_task(self._tell_soon())
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
+        self._waiting += [event(message, "processed"), event(message, *last)]
+
+    async def _tell_soon(self) -> None:
+        await asyncio.sleep(GATHERING_SECONDS)
+        events, self._waiting = self._waiting, []
+        await self._tell(events)
 
     async def _tell(self, events: Sequence[Mapping[str, object]]) -> None:
         body = json.dumps(events).encode()
