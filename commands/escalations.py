@@ -42,7 +42,7 @@ async def list_runs(
     every: Annotated[bool, option("--all", "Also those that are over.")] = False,
     tenant: Tenant = None,
 ) -> None:
-    """List the runs that are not over, the newest first."""
+    """List the runs that are not over, the newest first, at most 200."""
     from commands.lookup import check_tenant
     from commands.render import plain_table
     from commands.runs import LIST_COLUMNS, listed

@@ -13,6 +13,8 @@ from db.session import Transaction
 from domain.errors import NotFound
 from domain.runs import EventKind, EventRule, EventRun
 
+MOST_LISTED = 200
+
 _RUN = """
 SELECT e.id, e.tenant, e.event_kind, e.request_id, e.occurrence, e.rule_id, e.action_hash, e.sla_scale,
     e.state, e.version, e.next_stage, e.started_at, e.closes_at, e.acknowledged_by, e.acknowledged_at,
@@ -37,7 +39,7 @@ SELECT * FROM (
         CASE WHEN r.status = 'PENDING' AND r.escalation_cancelled_at IS NOT NULL THEN 'cancelled'
             WHEN r.status = 'PENDING' AND r.acknowledged_at IS NOT NULL THEN 'acknowledged'
             WHEN r.status = 'PENDING' THEN 'running' ELSE 'over' END AS state,
-        r.status = 'PENDING' AS is_open,
+        r.status = 'PENDING' AND r.ended_at IS NULL AS is_open,
         r.status AS request_status, r.next_stage, r.created_at AS started_at, r.expires_at AS closes_at,
         r.acknowledged_by, r.acknowledged_at,
         coalesce(r.escalation_cancelled_at, r.decided_at, r.ended_at) AS ended_at,
@@ -177,9 +179,9 @@ async def run_view(tx: Transaction, run_id: str) -> RunView | None:
     return None if row is None else RunView(**row._asdict())
 
 
-async def run_views(tx: Transaction, tenant: str, *, every: bool = False, limit: int = 200) -> list[RunView]:
-    """The tenant's runs that are not over (or every one), the newest first."""
-    params = {"tenant": tenant, "every": every, "limit": limit}
+async def run_views(tx: Transaction, tenant: str, *, every: bool = False) -> list[RunView]:
+    """The tenant's runs that are not over (or every one), the newest MOST_LISTED first."""
+    params = {"tenant": tenant, "every": every, "limit": MOST_LISTED}
     return [RunView(**row._asdict()) for row in await tx.rows(_LISTED, params)]
 
 

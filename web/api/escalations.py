@@ -21,7 +21,7 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {400: {}, 403: {}, 404: {}, 409: {}
 
 @router.get("/api/escalations")
 async def list_runs(state: Wired, tenant: str, every: bool = False) -> dict[str, Any]:
-    """The tenant's runs that are not over (or every one), the newest first."""
+    """The tenant's runs that are not over (or every one), the newest first, at most 200."""
     async with state.database.transaction() as tx:
         found = await run_views(tx, tenant, every=every)
     return {"escalations": [run.model_dump(mode="json") for run in found]}
