@@ -2,10 +2,13 @@
 
 import pytest
 
+from db.writes import deliveries, dictionaries, publication
 from db.writes.notices import event_notices, stage_notices
 from db.writes.routing import Channel, Person, Routing
 from domain.escalation import Stage
 from domain.runs import EventKind, EventRun, RunState
+from tests.db.factories import START as DB_START
+from tests.db.factories import open_one
 from tests.domain.factories import POLICY, START, make_record, make_request
 
 PEOPLE = [
@@ -74,3 +77,19 @@ def test_another_stage_or_run_is_another_message():
     """Nor is one of a later stage, or of an event's run."""
     of_run = [notice.id for notice in event_notices(RECORD, RUN, 0, AROUND, START, urgent=True)]
     assert len({*ids(), *ids(stage=1), *of_run}) == 3 * len(NAMES) * len(PEOPLE)
+
+
+async def test_channels_of_a_stage_are_dispatched_in_lexicographic_order(seeded):
+    """The relay gets them in this order, too, whatever the policy's own is."""
+    stage = Stage(delay_seconds=0, channels=["two", "one", "Three"])
+    policy = seeded.policy.model_copy(update={"id": "acme-three", "stages": [stage]})
+    async with seeded.database.transaction() as tx:
+        for name in stage.channels:
+            await dictionaries.set_channel(
+                tx, tenant="acme", name=name, kind="console", settings={}, actor="adam", at=DB_START
+            )
+        await publication.publish_policy(tx, policy=policy, actor="adam", at=DB_START)
+        await open_one(tx, policy=policy)
+    async with seeded.database.transaction() as tx:
+        jobs = await deliveries.claim_due(tx, limit=10, lease_seconds=60, now=DB_START)
+    assert [job.channel for job in jobs] == ["Three", "one", "two"]
