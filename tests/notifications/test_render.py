@@ -8,9 +8,11 @@ from html.parser import HTMLParser
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jinja2 import UndefinedError
+from jinja2.sandbox import SecurityError
 
 from activities.notifications.facts import NotificationFacts, one_line
-from activities.notifications.render import KINDS, render
+from activities.notifications.render import KINDS, environment, render
 from domain.errors import InvalidInput
 
 FACTS = NotificationFacts(
@@ -233,3 +235,12 @@ def test_the_acknowledgement_link_is_in_every_form_or_in_none():
         assert "on it" not in empty
     assert "<http://127.0.0.1:8000/acks/eyJ-_0|I am on it>" in mrkdwn(with_link)
     assert "on it" not in mrkdwn(without)
+
+
+def test_a_template_that_names_what_is_not_there_fails():
+    """A hole in a message is an error, for plain text and for HTML; and no template reaches into Python."""
+    for autoescape in (False, True):
+        with pytest.raises(UndefinedError):
+            environment(autoescape).from_string("{{ amuont }}").render(amount="1")
+        with pytest.raises(SecurityError):
+            environment(autoescape).from_string("{{ amount.__class__.__mro__ }}").render(amount="1")
