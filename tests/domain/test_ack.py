@@ -1,6 +1,7 @@
 """Ack tokens: who signed what, until when; and garbage of every kind."""
 
 import base64
+import hashlib
 import json
 from datetime import timedelta
 
@@ -325,3 +326,10 @@ def test_lone_surrogates_in_an_object_are_malformed(field):
     signature = {"sig": "AA==", "keyid": "\ud800" if field == "keyid" else ""}
     broken = {"payload": "e30=", "payloadType": ACK_TYPE, "signatures": [signature], field: "\ud800"}
     assert refusal(read_envelope, broken) == "malformed"
+
+
+def test_an_action_is_named_by_what_it_is_about():
+    """SHA-256 over tenant, rule, subject and event kind as canonical JSON; no two of them blur into one."""
+    named = hashlib.sha256(b'["acme","event:sla.overdue","mr_1","sla.overdue"]').hexdigest()
+    assert action_hash("acme", "event:sla.overdue", "mr_1", "sla.overdue") == named
+    assert action_hash("ac", "me", "mr_1", "x") != action_hash("acm", "e", "mr_1", "x")

@@ -14,6 +14,7 @@ from activities.notifications.fallback import give_up_exhausted
 from activities.notifications.outcome import Outcome
 from activities.notifications.recorder import Recorder
 from db import reads
+from db.reads.escalations import run_messages
 from db.session import Database
 from db.writes import deliveries, dictionaries
 from domain.records import DeliveryState
@@ -314,3 +315,13 @@ async def test_slack_is_out_for_ten_minutes(outbox):
     received = [message["delivery_id"] for message in await outbox.received()]
     assert sorted(received) == [id for id in sent if id not in {o.id for o in found if o.channel == "in-app"}]
     assert await unreached(outbox) == []
+    for request in requests:
+        # as `escalation show` reads it
+        async with outbox.database.transaction() as tx:
+            shown = {one["id"]: one for one in await run_messages(tx, request.id)}
+        [given_up] = [one for one in shown.values() if one["state"] == "dead"]
+        assert given_up["attempts"][-1]["outcome"] == "dead"
+        assert len(given_up["attempts"]) in (2, 3)
+        assert all(attempt["detail"] for attempt in given_up["attempts"])
+        instead = {one["recipient"] for one in shown.values() if one["fallback_of"] == given_up["id"]}
+        assert instead == {"alice", "bob"}
