@@ -10,10 +10,9 @@ from typing import Any
 from temporalio import activity
 
 from activities import journal
-from activities.journal import Run
+from activities.held import Held, hold, in_log, request_standing, run_standing
 from db import reads
-from db.reads.escalations import lock_event_run
-from db.session import Database, Transaction
+from db.session import Database
 from db.writes import acks, run_steps
 from domain import dsse, steps
 from domain.ack import (
@@ -30,9 +29,8 @@ from domain.ack import (
     token_sha256,
 )
 from domain.errors import AckRefused
-from domain.records import RequestRecord
 from domain.runs import EventRun
-from domain.steps import AckAnswer, AckStep, RunStanding, Standing
+from domain.steps import AckAnswer, AckStep
 
 
 class AckActivities:
@@ -54,7 +52,7 @@ class AckActivities:
         envelope = read_envelope(step.signed)
         claim = self._authority.verify(envelope)
         async with self._database.transaction() as tx:
-            held = await _lock(tx, step)
+            held = await hold(tx, step.run_id or step.request_id)
             # an outage may have held this up since `at`: too late is too late when it is written
             now = max(step.at, datetime.now(UTC))
             subject, addressee = _subject(held, now), await reads.addressee(tx, claim)
@@ -71,12 +69,14 @@ class AckActivities:
             else:
                 held = await acks.record_ack(tx, record=held, claim=claim, token_sha256=hashed, at=step.at)
         by = claim.by or (addressee.spoken_name if addressee else claim.sub)
-        journal.acknowledged(_run(held), claim.stage, claim.delivery_id, by)
+        journal.acknowledged(in_log(held), claim.stage, claim.delivery_id, by)
         return _answer(held, _receipt(claim, step, hashed))
 
     async def _refuse(self, step: AckStep, refusal: AckRefused) -> AckAnswer:
         """In a transaction of its own: the refused one was rolled back."""
         async with self._database.transaction() as tx:
+            # what is held first, the chain last: the order of every other step
+            held = await hold(tx, step.run_id or step.request_id)
             await acks.record_ack_refusal(
                 tx,
                 tenant=step.tenant,
@@ -87,28 +87,16 @@ class AckActivities:
                 envelope_sha256=_fingerprint(step.signed),
                 at=step.at,
             )
-            held = await _lock(tx, step)
         outcome = AckOutcome(
             reason=AckRefusal(refusal.reason), message=refusal.message, recorded=dict(refusal.recorded)
         )
         return _with_standing(outcome, held)
 
 
-async def _lock(tx: Transaction, step: AckStep) -> RequestRecord | EventRun:
-    """What is acknowledged, held until the transaction ends."""
-    if step.run_id is not None:
-        return await lock_event_run(tx, step.run_id)
-    return await reads.lock_request(tx, step.request_id)
-
-
-def _subject(held: RequestRecord | EventRun, now: datetime) -> AckSubject:
+def _subject(held: Held, now: datetime) -> AckSubject:
     if isinstance(held, EventRun):
         return AckSubject.of_run(held, now)
     return AckSubject.of_request(held, now)
-
-
-def _run(held: RequestRecord | EventRun) -> Run:
-    return Run.of_event(held) if isinstance(held, EventRun) else Run.of_request(held)
 
 
 def _receipt(claim: AckClaim, step: AckStep, hashed: str) -> AckReceipt:
@@ -124,14 +112,12 @@ def _receipt(claim: AckClaim, step: AckStep, hashed: str) -> AckReceipt:
     )
 
 
-def _answer(held: RequestRecord | EventRun, receipt: AckReceipt) -> AckAnswer:
+def _answer(held: Held, receipt: AckReceipt) -> AckAnswer:
     return _with_standing(AckOutcome(receipt=receipt, message=f"{receipt.acknowledged_by} is on it"), held)
 
 
-def _with_standing(outcome: AckOutcome, held: RequestRecord | EventRun) -> AckAnswer:
-    if isinstance(held, EventRun):
-        return AckAnswer(outcome=outcome, run=RunStanding.of(held))
-    return AckAnswer(outcome=outcome, standing=Standing.of(held))
+def _with_standing(outcome: AckOutcome, held: Held) -> AckAnswer:
+    return AckAnswer(outcome=outcome, standing=request_standing(held), run=run_standing(held))
 
 
 def _fingerprint(signed: Any) -> str:

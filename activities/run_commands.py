@@ -10,9 +10,8 @@ import rfc8785
 from temporalio import activity
 
 from activities import journal
-from activities.journal import Run
-from db import reads
-from db.reads.escalations import lock_event_run, skipped_messages
+from activities.held import Held, hold, in_log, request_standing, run_standing
+from db.reads.escalations import skipped_messages
 from db.session import Database, Transaction
 from db.writes import audit, run_commands
 from db.writes.commands import accept_command
@@ -27,9 +26,8 @@ from domain.commands import (
     read_envelope,
 )
 from domain.errors import CommandRefused, InvalidInput, Refused
-from domain.records import RequestRecord
-from domain.runs import EventRun, is_event_run
-from domain.steps import CommandAnswer, CommandOutcome, CommandStep, RunStanding, Standing
+from domain.runs import EventRun
+from domain.steps import CommandAnswer, CommandOutcome, CommandStep
 
 _ACTIONS = (CommandAction.CANCEL_ESCALATION, CommandAction.RESUME_ESCALATION)
 
@@ -59,7 +57,7 @@ class RunCommandActivities:
         if action not in _ACTIONS:
             raise CommandRefused(f"a run can't be told {action}", CommandRefusal.WRONG_ACTION)
         async with self._database.transaction() as tx:
-            held = await _lock(tx, step.run_id)
+            held = await hold(tx, step.run_id)
             try:
                 command = await accept_command(
                     tx,
@@ -77,7 +75,7 @@ class RunCommandActivities:
             held = await _carry_out(tx, held, command, step.at)
             unsent = await skipped_messages(tx, step.run_id)
         if action is CommandAction.CANCEL_ESCALATION:
-            journal.cancelled(_run(held), held.next_stage, command.actor, unsent)
+            journal.cancelled(in_log(held), held.next_stage, command.actor, unsent)
         return _answer(True, _DONE[action], "", held)
 
     async def _refuse(
@@ -87,7 +85,7 @@ class RunCommandActivities:
         reason = str(getattr(refusal, "reason", "") or refusal.code)
         fingerprint = hashlib.sha256(document).hexdigest()
         async with self._database.transaction() as tx:
-            held = await _lock(tx, step.run_id)
+            held = await hold(tx, step.run_id)
             await audit.append(
                 tx,
                 tenant=step.tenant,
@@ -106,15 +104,7 @@ class RunCommandActivities:
         return _answer(False, refusal.message, reason, held)
 
 
-async def _lock(tx: Transaction, run_id: str) -> RequestRecord | EventRun:
-    if is_event_run(run_id):
-        return await lock_event_run(tx, run_id)
-    return await reads.lock_request(tx, run_id)
-
-
-async def _carry_out(
-    tx: Transaction, held: RequestRecord | EventRun, command: Command, at: datetime
-) -> RequestRecord | EventRun:
+async def _carry_out(tx: Transaction, held: Held, command: Command, at: datetime) -> Held:
     tenant = held.tenant if isinstance(held, EventRun) else held.request.tenant
     if command.tenant != tenant:
         raise CommandRefused("this run is another tenant's", CommandRefusal.WRONG_TENANT)
@@ -123,7 +113,7 @@ async def _carry_out(
     return await run_commands.command_request(tx, record=held, command=command, at=at)
 
 
-async def _is_done(tx: Transaction, document: bytes, held: RequestRecord | EventRun) -> bool:
+async def _is_done(tx: Transaction, document: bytes, held: Held) -> bool:
     key = f"command:{claimed(read_envelope(document)).id}"
     return await step_done(tx, _request_id(held), f"{held.id}:{key}" if isinstance(held, EventRun) else key)
 
@@ -144,16 +134,10 @@ def _claimed_actor(document: bytes) -> str:
         return "unknown"
 
 
-def _request_id(held: RequestRecord | EventRun) -> str:
+def _request_id(held: Held) -> str:
     return held.request_id if isinstance(held, EventRun) else held.request.id
 
 
-def _run(held: RequestRecord | EventRun) -> Run:
-    return Run.of_event(held) if isinstance(held, EventRun) else Run.of_request(held)
-
-
-def _answer(accepted: bool, message: str, reason: str, held: RequestRecord | EventRun) -> CommandAnswer:
+def _answer(accepted: bool, message: str, reason: str, held: Held) -> CommandAnswer:
     outcome = CommandOutcome(accepted=accepted, message=message, reason=reason)
-    if isinstance(held, EventRun):
-        return CommandAnswer(outcome=outcome, run=RunStanding.of(held))
-    return CommandAnswer(outcome=outcome, standing=Standing.of(held))
+    return CommandAnswer(outcome=outcome, standing=request_standing(held), run=run_standing(held))

@@ -371,13 +371,7 @@ def check_open(claim: AckClaim, subject: AckSubject, now: datetime) -> None:
 
 
 def _who(addressee: Addressee) -> tuple[str, str, str | None, str, int | None]:
-    return (
-        addressee.tenant,
-        addressee.request_id,
-        addressee.run_id,
-        addressee.recipient,
-        addressee.stage,
-    )
+    return (addressee.tenant, addressee.request_id, addressee.run_id, addressee.recipient, addressee.stage)
 
 
 def _on_it(record: RequestRecord | EventRun, now: datetime) -> str:
