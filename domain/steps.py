@@ -242,7 +242,7 @@ class RaisedEvent(BaseModel):
 
 
 class EscalationOrder(BaseModel):
-    """Input of the workflow `Escalation`: the run with its policy pinned, so that history says it all."""
+    """Input of the workflow `Escalation`: the run as it was started; what the database says of it counts."""
 
     model_config = _frozen
 
