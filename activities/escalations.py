@@ -16,8 +16,8 @@ from db.writes import events, run_steps
 from db.writes.run_steps import RanStage
 from domain import steps
 from domain.errors import Refused
+from domain.run_steps import EventStageStep, EventStep, RaisedEvent, RunStanding, RunStep
 from domain.runs import EventRun, RunState, run_workflow_id
-from domain.steps import EventStageStep, EventStep, RaisedEvent, RunStanding, RunStep
 
 
 class Runs(Protocol):

@@ -7,8 +7,9 @@ from db import reads
 from db.reads.escalations import lock_event_run
 from db.session import Transaction
 from domain.records import RequestRecord
+from domain.run_steps import RunStanding
 from domain.runs import EventRun, is_event_run
-from domain.steps import RunStanding, Standing
+from domain.steps import Standing
 
 Held = RequestRecord | EventRun
 

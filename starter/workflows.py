@@ -8,8 +8,9 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from domain.mint_request import workflow_id
 from domain.records import RequestRecord
+from domain.run_steps import EscalationOrder
 from domain.runs import EventRun, run_workflow_id
-from domain.steps import MINT_QUEUE, EscalationOrder, MintOrder
+from domain.steps import MINT_QUEUE, MintOrder
 from domain.upkeep import WorkflowState
 from workflows.search_attributes import at_start, of_run
 

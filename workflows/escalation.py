@@ -31,16 +31,9 @@ with workflow.unsafe.imports_passed_through():
     from domain.ack import AckOutcome
     from domain.escalation import Due, EscalationRun
     from domain.mint_request import utc_text
+    from domain.run_steps import EscalationOrder, EventStageStep, RunStanding, RunStep
     from domain.runs import RunState
-    from domain.steps import (
-        AckStep,
-        CommandOutcome,
-        CommandStep,
-        EscalationOrder,
-        EventStageStep,
-        RunStanding,
-        RunStep,
-    )
+    from domain.steps import AckStep, CommandOutcome, CommandStep
     from workflows.search_attributes import ESCALATION_LEVEL
 
 

@@ -14,8 +14,9 @@ from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from domain import steps
+    from domain.run_steps import EventStep, RaisedEvent
     from domain.runs import STALLED_AFTER, EventKind, RunState, run_workflow_id
-    from domain.steps import EventStep, RaisedEvent, SubmitAnswer, SubmitStep
+    from domain.steps import SubmitAnswer, SubmitStep
     from domain.submission import SubmissionResult
 
 Result = TypeVar("Result")

@@ -9,8 +9,9 @@ from temporalio.common import WorkflowIDReusePolicy
 
 from db.writes.events import raise_event
 from domain.mint_request import MintStatus
+from domain.run_steps import EscalationOrder
 from domain.runs import EventKind, EventRun, RunState, event_run_id, run_workflow_id
-from domain.steps import MINT_QUEUE, EscalationOrder
+from domain.steps import MINT_QUEUE
 from starter.failures import domain_error
 from tests.support.desk import PATIENCE
 from tests.support.events import handle_of, messages_of, raised, rule_for, run_of, until_run

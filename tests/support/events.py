@@ -9,8 +9,8 @@ from temporalio.testing import ActivityEnvironment
 from activities.escalations import EscalationActivities
 from db.reads.escalations import event_run
 from db.writes.event_rules import set_event_rule
+from domain.run_steps import EventStep
 from domain.runs import EventAction, EventKind, EventRule, run_workflow_id
-from domain.steps import EventStep
 from starter.workflows import RequestWorkflows
 from tests.support.desk import PATIENCE
 
