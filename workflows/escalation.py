@@ -13,13 +13,10 @@ from typing import Any
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError, FailureError
 
+from workflows.answering import Answering, Whose
 from workflows.handling import (
-    Turn,
-    as_json_object,
     cause_of,
     comes_due,
-    judge_ack,
-    judge_command,
     see_through,
     write_step,
 )
@@ -28,18 +25,17 @@ with workflow.unsafe.imports_passed_through():
     from pydantic import ValidationError
 
     from domain import steps
-    from domain.ack import AckOutcome
     from domain.escalation import Due, EscalationRun
     from domain.mint_request import utc_text
     from domain.run_steps import EscalationOrder, EventStageStep, RunStanding, RunStep
     from domain.runs import RunState
-    from domain.steps import AckStep, CommandOutcome, CommandStep
+    from domain.steps import AckAnswer, CommandAnswer
     from workflows.search_attributes import ESCALATION_LEVEL
 
 
 # input that can't be read fails it: stuck for ever, it would hold the place of the true workflow of its run
 @workflow.defn(name="Escalation", failure_exception_types=[ValidationError])
-class EscalationWorkflow:
+class EscalationWorkflow(Answering):
     """One run of an event; its id is `escalation-<run id>`."""
 
     @workflow.init
@@ -101,62 +97,24 @@ class EscalationWorkflow:
             except FailureError as error:
                 workflow.logger.warning("could not look: %s", cause_of(error))
 
-    @workflow.update
-    async def acknowledge(self, signed: Any) -> AckOutcome:
-        """The envelope of an ack token: its recipient is on it, and the stages to come are held back."""
-        return await self._acknowledge((signed,))
-
-    @workflow.signal
-    async def ack(self, *signed: Any) -> None:
-        """The same, durable even while no worker runs."""
-        await self._acknowledge(signed)
-
-    @workflow.update(name="command")
-    async def take_command(self, signed: Any) -> CommandOutcome:
-        """A signed `escalation.cancel` or `escalation.resume`."""
-        return await self._command((signed,))
-
-    @take_command.validator
-    def _command_validator(self, signed: Any) -> None:  # noqa: ARG002 - the signature is the update's
-        if self._standing.state is not RunState.RUNNING:
-            raise ApplicationError(f"the escalation is {self._standing.state} already", type="not_open")
-
     @workflow.query
     def view(self) -> RunStanding:
         """The run as its workflow sees it."""
         return self._standing
 
-    async def _acknowledge(self, signed: tuple[Any, ...]) -> AckOutcome:
-        async with self._in_turn():
-            step = AckStep(
-                run_id=self._id,
-                request_id=self._order.run.request_id,
-                tenant=self._order.run.tenant,
-                signed=as_json_object(signed),
-                at=workflow.now(),
-            )
-            answer = await judge_ack(step)
-            if answer.run is not None:
-                self._take(answer.run)
-            return answer.outcome
-
-    async def _command(self, signed: tuple[Any, ...]) -> CommandOutcome:
-        async with self._in_turn():
-            step = CommandStep(
-                run_id=self._id,
-                tenant=self._order.run.tenant,
-                signed=as_json_object(signed),
-                at=workflow.now(),
-            )
-            answer = await judge_command(step)
-            if answer.run is not None:
-                self._take(answer.run)
-            return answer.outcome
-
     # ---- plumbing
 
-    def _in_turn(self) -> Turn:
-        return Turn(self._turn, lambda: self._opened)
+    def _whose(self) -> Whose:
+        run = self._order.run
+        return Whose(run.request_id, run.tenant, self._id)
+
+    def _adopt(self, answer: AckAnswer | CommandAnswer) -> None:
+        if answer.run is not None:
+            self._take(answer.run)
+
+    def _check_commandable(self) -> None:
+        if self._standing.state is not RunState.RUNNING:
+            raise ApplicationError(f"the escalation is {self._standing.state} already", type="not_open")
 
     async def _look(self) -> RunStanding:
         step = RunStep(run_id=self._id, at=workflow.now())

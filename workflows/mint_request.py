@@ -19,17 +19,15 @@ with workflow.unsafe.imports_passed_through():
     from pydantic import ValidationError
 
     from domain import steps
-    from domain.ack import AckOutcome
     from domain.approvals import RESOLUTIONS, DecisionOutcome, RefusalReason, Verdict
     from domain.escalation import Due, EscalationRun
     from domain.mint_request import TERMINAL, MintStatus
     from domain.runs import EventKind
     from domain.steps import (
-        AckStep,
+        AckAnswer,
         AssignMessage,
         AssignStep,
-        CommandOutcome,
-        CommandStep,
+        CommandAnswer,
         CommentMessage,
         CommentStep,
         DecideAnswer,
@@ -45,13 +43,11 @@ with workflow.unsafe.imports_passed_through():
     )
     from domain.submission import SubmissionResult
     from workflows import ledger_steps
+    from workflows.answering import Answering, Whose
     from workflows.handling import (
-        Turn,
         as_json_object,
         cause_of,
         comes_due,
-        judge_ack,
-        judge_command,
         see_through,
         write_step,
     )
@@ -64,7 +60,7 @@ _SOON = timedelta(seconds=30)
 
 
 @workflow.defn(name="MintRequest")
-class MintRequestWorkflow:
+class MintRequestWorkflow(Answering):
     """One mint request; its id is `mint-<request id>`."""
 
     @workflow.init
@@ -231,31 +227,6 @@ class MintRequestWorkflow:
             raise ApplicationError(f"the request is {self._standing.status} already", type="not_open")
 
     @workflow.update
-    async def acknowledge(self, signed: Any) -> AckOutcome:
-        """The envelope of an ack token: its recipient is on it, and the stages to come are held back."""
-        return await self._acknowledge((signed,))
-
-    @workflow.signal
-    async def ack(self, *signed: Any) -> None:
-        """The same, durable even while no worker runs."""
-        await self._acknowledge(signed)
-
-    @workflow.update(name="command")
-    async def take_command(self, signed: Any) -> CommandOutcome:
-        """A signed `escalation.cancel` or `escalation.resume`: about the stages, never about the request."""
-        async with self._in_turn():
-            step = CommandStep(
-                run_id=self._request.id,
-                tenant=self._request.tenant,
-                signed=as_json_object((signed,)),
-                at=workflow.now(),
-            )
-            answer = await judge_command(step)
-            if answer.standing is not None:
-                self._take(answer.standing)
-            return answer.outcome
-
-    @workflow.update
     async def claim(self, message: AssignMessage) -> Standing:
         """`actor` works on the request now; approves nothing."""
         return await self._assign("claim", message.actor, message)
@@ -331,20 +302,6 @@ class MintRequestWorkflow:
             self._take(answer.standing)
             return answer.outcome
 
-    async def _acknowledge(self, signed: tuple[Any, ...]) -> AckOutcome:
-        """In turn with the stages: one that has begun is written first, one that has not is held back."""
-        async with self._in_turn():
-            step = AckStep(
-                request_id=self._request.id,
-                tenant=self._request.tenant,
-                signed=as_json_object(signed),
-                at=workflow.now(),
-            )
-            answer = await judge_ack(step)
-            if answer.standing is not None:
-                self._take(answer.standing)
-            return answer.outcome
-
     def _withheld(self) -> tuple[int, ...]:
         """Tiers whose stage was begun but is not due yet."""
         return tuple(sorted(self._ahead)) if workflow.now() < self._ahead_until else ()
@@ -384,10 +341,17 @@ class MintRequestWorkflow:
             self._take(standing)
             return standing
 
-    def _in_turn(self) -> Turn:
-        return Turn(self._turn, lambda: self._opened)
-
     # ---- plumbing
+
+    def _whose(self) -> Whose:
+        return Whose(self._request.id, self._request.tenant)
+
+    def _adopt(self, answer: AckAnswer | CommandAnswer) -> None:
+        if answer.standing is not None:
+            self._take(answer.standing)
+
+    def _check_commandable(self) -> None:
+        """The activity judges: it knows what the database has recorded."""
 
     def _take(self, standing: Standing) -> None:
         """Adopt what a step has written, and show it where operators look.
