@@ -112,6 +112,12 @@ class MintLedger:
         """Switch every fault off."""
         await self._control("DELETE", "/sandbox/faults")
 
+    async def until_faults_are_met(self) -> None:
+        """Wait until so many requests have suffered each fault as were to."""
+        async with asyncio.timeout(30):
+            while (await self._control("GET", "/sandbox/faults"))["faults"]:
+                await asyncio.sleep(0.02)
+
     async def requests_served(self) -> dict[str, int]:
         """How often each route was asked since the last reset."""
         return (await self._control("GET", "/sandbox/stats"))["requests"]
