@@ -90,6 +90,8 @@ class EventRun(BaseModel):
     policy: EscalationPolicy | None
     """Pinned; None for a suppressed run that no policy stood behind."""
     action_hash: str
+    urgent: bool = True
+    """Pinned: whether its messages pass over quiet hours."""
     sla_scale: int = 1
     state: RunState
     version: int = 1

@@ -68,6 +68,8 @@ class EscalationRunRow(Table, table=True):
     rule_id: str
     policy_id: str | None = Field(foreign_key="escalation_policies.id")
     action_hash: str
+    urgent: bool = Field(sa_column_kwargs={"server_default": text("true")})
+    """As its rule said when it started."""
     sla_scale: int
     state: str
     version: int

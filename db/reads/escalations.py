@@ -16,9 +16,9 @@ from domain.runs import EventKind, EventRule, EventRun
 MOST_LISTED = 200
 
 _RUN = """
-SELECT e.id, e.tenant, e.event_kind, e.request_id, e.occurrence, e.rule_id, e.action_hash, e.sla_scale,
-    e.state, e.version, e.next_stage, e.started_at, e.closes_at, e.acknowledged_by, e.acknowledged_at,
-    e.ended_at, e.ended_by, e.reason, CAST(p.body AS text) AS policy
+SELECT e.id, e.tenant, e.event_kind, e.request_id, e.occurrence, e.rule_id, e.action_hash, e.urgent,
+    e.sla_scale, e.state, e.version, e.next_stage, e.started_at, e.closes_at, e.acknowledged_by,
+    e.acknowledged_at, e.ended_at, e.ended_by, e.reason, CAST(p.body AS text) AS policy
 FROM escalation_runs e LEFT JOIN escalation_policies p ON p.id = e.policy_id
 """
 _BY_ID = text(_RUN + "WHERE e.id = :id")

@@ -23,15 +23,15 @@ from domain.records import RequestRecord
 from domain.runs import EventAction, EventKind, EventRule, EventRun, RunState, event_run_id
 
 _COLUMNS = (
-    "id, tenant, event_kind, request_id, occurrence, rule_id, policy_id, action_hash, sla_scale, state, "
-    "version, next_stage, started_at, closes_at, ended_at, ended_by, reason"
+    "id, tenant, event_kind, request_id, occurrence, rule_id, policy_id, action_hash, urgent, sla_scale, "
+    "state, version, next_stage, started_at, closes_at, ended_at, ended_by, reason"
 )
 _START = text(
     f"""
 WITH changed AS (
     INSERT INTO escalation_runs ({_COLUMNS})
-    SELECT :run_id, :tenant, :event_kind, :id, :occurrence, :rule_id, :policy_id, :action_hash, :sla_scale,
-        CAST(:state AS varchar), 1, 0, :at, :closes_at,
+    SELECT :run_id, :tenant, :event_kind, :id, :occurrence, :rule_id, :policy_id, :action_hash, :urgent,
+        :sla_scale, CAST(:state AS varchar), 1, 0, :at, :closes_at,
         CASE WHEN :state <> 'running' THEN CAST(:at AS timestamptz) END,
         CASE WHEN :state <> 'running' THEN 'clock' END, :reason
     ON CONFLICT DO NOTHING
@@ -98,6 +98,7 @@ async def raise_event(
         rule_id=rule.id,
         policy=await reads.policy(tx, rule.policy_id) if rule.policy_id else None,
         action_hash=action_hash(tenant, rule.id, request_id, kind.value),
+        urgent=rule.urgent,
         sla_scale=record.sla_scale,
         state=RunState.RUNNING,
         started_at=at,
@@ -146,6 +147,7 @@ async def _write_start(tx: Transaction, record: RequestRecord, run: EventRun, st
         "rule_id": run.rule_id,
         "policy_id": start.policy.id if start.policy else None,
         "action_hash": run.action_hash,
+        "urgent": run.urgent,
         "sla_scale": run.sla_scale,
         "state": start.state.value,
         "closes_at": ends,

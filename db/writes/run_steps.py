@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import TextClause, text
 
 from db import reads
-from db.reads.escalations import event_rule, lock_event_run
+from db.reads.escalations import lock_event_run
 from db.session import Transaction
 from db.writes.audit import event_body
 from db.writes.notices import Notice, event_notices
@@ -90,8 +90,7 @@ async def run_event_stage(
     if run.policy is None or stage >= len(run.policy.stages):
         return run
     people = await routing(tx, record.request, run.policy.stages[stage].notify.tiers())
-    rule = await event_rule(tx, run.tenant, run.event_kind)
-    told = event_notices(record, run, stage, people, max(due_at, at), urgent=rule is None or rule.urgent)
+    told = event_notices(record, run, stage, people, max(due_at, at), urgent=run.urgent)
     moved = run.model_copy(
         update={
             "next_stage": max(run.next_stage, stage + 1),

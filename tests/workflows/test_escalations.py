@@ -286,3 +286,17 @@ async def test_an_anomaly_raises_the_alarm_and_its_resolution_ends_it(minting_de
     rows = await messages_of(desk, run_id)
     assert {(row.stage, row.kind) for row in rows} == {(0, "event_anomaly")}
     assert "pending" not in {row.state for row in rows}
+
+
+async def test_a_rule_that_is_changed_in_flight_changes_nothing_for_its_run(desk, approved):
+    """Started as urgent: its stages still pass over quiet hours when the rule says otherwise."""
+    await rule_for(desk)
+    async with desk.seeded.database.transaction() as tx:
+        run = await raise_event(
+            tx, request_id=approved.id, kind=EventKind.STALLED, occurrence="approved", at=datetime.now(UTC)
+        )
+    await rule_for(desk, urgent=False)
+    await _quiet(desk)
+    assert run.id in (await run_audit(desk)).restarted_runs
+    await until_sent(desk, run.id, 0)
+    assert "deferred" not in {row.state for row in await messages_of(desk, run.id)}

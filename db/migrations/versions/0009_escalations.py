@@ -55,6 +55,7 @@ CREATE TABLE escalation_runs (
     rule_id varchar NOT NULL,
     policy_id varchar REFERENCES escalation_policies (id),
     action_hash varchar NOT NULL,
+    urgent boolean NOT NULL DEFAULT true,
     sla_scale integer NOT NULL,
     state varchar NOT NULL,
     version integer NOT NULL,
@@ -86,10 +87,10 @@ BEGIN
         RAISE EXCEPTION 'escalation run % is % already', OLD.id, OLD.state USING ERRCODE = 'restrict_violation';
     END IF;
     IF (NEW.id, NEW.tenant, NEW.event_kind, NEW.request_id, NEW.occurrence, NEW.rule_id, NEW.policy_id,
-        NEW.action_hash, NEW.sla_scale, NEW.started_at, NEW.closes_at)
+        NEW.action_hash, NEW.urgent, NEW.sla_scale, NEW.started_at, NEW.closes_at)
        IS DISTINCT FROM
        (OLD.id, OLD.tenant, OLD.event_kind, OLD.request_id, OLD.occurrence, OLD.rule_id, OLD.policy_id,
-        OLD.action_hash, OLD.sla_scale, OLD.started_at, OLD.closes_at) THEN
+        OLD.action_hash, OLD.urgent, OLD.sla_scale, OLD.started_at, OLD.closes_at) THEN
         RAISE EXCEPTION 'what escalation run % is about never changes', OLD.id
             USING ERRCODE = 'restrict_violation';
     END IF;
