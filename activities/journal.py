@@ -16,7 +16,7 @@ from datetime import datetime
 
 import structlog
 
-from db.writes.notices import Notice
+from db.writes.letters import Notice
 from domain.channels import GROUP_KINDS
 from domain.mint_request import utc_text
 from domain.records import RequestRecord

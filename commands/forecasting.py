@@ -9,7 +9,7 @@ from functools import cache
 from db import reads
 from db.reads.dictionaries import User
 from db.session import Transaction
-from db.writes.notices import Notice
+from db.writes.letters import Notice
 from db.writes.routing import Person, Routing, routing
 from db.writes.stages import plan_stage
 from domain.amounts import STROOPS_PER_UNIT, Asset
@@ -87,6 +87,7 @@ def _a_request(
         rule=ApprovalRule(tenant=policy.tenant, position=0, approvals=1),
         sla_scale=scale,
         status=MintStatus.PENDING,
+        status_since=started_at,
         version=1,
         created_at=started_at,
         expires_at=EscalationRun(policy, started_at, scale).expires_at,

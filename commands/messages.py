@@ -35,6 +35,6 @@ async def list_notifications(
 
     async with cli.transaction() as tx:
         found = [plain(message.model_dump()) for message in await reads.notifications_for(tx, user)]
-    columns = ("created_at", "event", "request_id", "body", "read_at")
+    columns = ("created_at", "event", "kind", "request_id", "body", "read_at")
     rows = [[message[name] for name in columns] for message in found]
     cli.emit({"notifications": found}, lambda: plain_table(columns, rows, f"no messages for {user}"))

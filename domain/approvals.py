@@ -115,6 +115,8 @@ class ApprovalRule(BaseModel):
     at_least_one_of_tier: Tier | None = None
     daily_cap_stroops: Annotated[int, Field(ge=1)] | None = None
     """At most so much of the asset approved in 24 h, for this tenant; None: no cap."""
+    step_up_above_stroops: Annotated[int, Field(ge=0, le=MAX_STROOPS)] | None = None
+    """Who approves more than this needs a one-time code as well; None: nobody does."""
 
     @model_validator(mode="after")
     def _band(self) -> ApprovalRule:
@@ -160,7 +162,10 @@ class Approval(BaseModel):
 
     decision_id: str
     approver: str
+    on_behalf_of: str | None = None
+    """Whose authority was used, if not their own."""
     tier: int
+    """Of the authority that was used."""
     reason: str = ""
     at: AwareDatetime
 

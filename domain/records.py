@@ -29,6 +29,8 @@ class RequestRecord(BaseModel):
     rule: ApprovalRule
     sla_scale: int = 1
     status: MintStatus
+    status_since: AwareDatetime
+    """When it entered its status."""
     version: int
     created_at: AwareDatetime
     expires_at: AwareDatetime
@@ -38,6 +40,13 @@ class RequestRecord(BaseModel):
     escalation_level: int = 0
     """How many stages after the first notice have run."""
     assignee: str | None = None
+    assigned_at: AwareDatetime | None = None
+    assigned_automatically: bool = False
+    """By the sweep, and nobody has claimed it since: a claim may still take it over."""
+    unassigned_since: AwareDatetime | None = None
+    """Since when nobody has it; None: somebody has."""
+    first_response_at: AwareDatetime | None = None
+    """First claim, comment by an approver, or decision (service.md)."""
     last_activity_at: AwareDatetime
     acknowledged_by: str | None = None
     """Who said "I am on it" last; nobody any more once a later stage has run."""

@@ -36,11 +36,19 @@ OPEN_RUN: Final = "open_run"
 RUN_EVENT_STAGE: Final = "run_event_stage"
 CLOSE_RUN: Final = "close_run"
 COMMAND: Final = "command_escalation"
+READ_STANDING: Final = "read_standing"
+SLA_CHECK: Final = "sla_check"
+SLA_ALERT: Final = "sla_alert"
+AUTO_ASSIGN: Final = "auto_assign_unclaimed"
+TELL_ASSIGNED: Final = "tell_assigned"
+CLEANUP_CODES: Final = "cleanup_expired_otps"
+CLEANUP_UPLOADS: Final = "cleanup_stale_uploads"
 
 MINT_QUEUE: Final = "mint"
 STELLAR_QUEUE: Final = "stellar"
 NOTIFICATIONS_QUEUE: Final = "notifications"
 MAINTENANCE_QUEUE: Final = "maintenance"
+UPLOADS_QUEUE: Final = "uploads"
 QUEUES: Final = (MINT_QUEUE, STELLAR_QUEUE, NOTIFICATIONS_QUEUE, MAINTENANCE_QUEUE)
 
 _frozen = ConfigDict(frozen=True)

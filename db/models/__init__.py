@@ -3,16 +3,21 @@
 from db.models.acks import AckHandleRow, AckRow
 from db.models.audit import AuditEventRow, AuditHeadRow
 from db.models.base import metadata
+from db.models.conversation import AttachmentRow, CommentRow, OneTimeCodeRow
 from db.models.dictionaries import (
+    AbsenceRow,
     ApprovalRuleRow,
     ApproverKeyRow,
+    CalendarRow,
     DepartmentLeadRow,
     DepartmentRow,
     EscalationPolicyRow,
     NotificationChannelRow,
+    StatusRow,
     TenantDefaultRow,
     TenantRow,
     TopicRow,
+    TopicStatusTransitionRow,
     UserRow,
     UserTopicRow,
 )
@@ -30,17 +35,27 @@ from db.models.messages import (
     NotificationRow,
     ProviderReceiptRow,
 )
-from db.models.requests import ApprovalRow, CommentRow, MintRequestRow, StageRunRow, TransitionRow
+from db.models.requests import (
+    ApprovalRow,
+    MintRequestRow,
+    SlaSnapshotRow,
+    StageRunRow,
+    StayRow,
+    TransitionRow,
+)
 from db.models.submissions import FeeBumpRow, StellarChannelRow, SubmissionAttemptRow, SubmissionRow
 
 __all__ = [
+    "AbsenceRow",
     "AckHandleRow",
     "AckRow",
     "ApprovalRow",
     "ApprovalRuleRow",
     "ApproverKeyRow",
+    "AttachmentRow",
     "AuditEventRow",
     "AuditHeadRow",
+    "CalendarRow",
     "ChannelBucketRow",
     "CommentRow",
     "DeliveryAttemptRow",
@@ -56,9 +71,13 @@ __all__ = [
     "MintRequestRow",
     "NotificationChannelRow",
     "NotificationRow",
+    "OneTimeCodeRow",
     "ProviderReceiptRow",
     "SignedCommandRow",
+    "SlaSnapshotRow",
     "StageRunRow",
+    "StatusRow",
+    "StayRow",
     "StellarChannelRow",
     "SubmissionAttemptRow",
     "SubmissionRow",
@@ -66,6 +85,7 @@ __all__ = [
     "TenantRow",
     "TicketRow",
     "TopicRow",
+    "TopicStatusTransitionRow",
     "TransitionRow",
     "UserRow",
     "UserTopicRow",

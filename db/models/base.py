@@ -17,6 +17,13 @@ metadata = MetaData(
 )
 
 
+STATUSES = (
+    "'PENDING', 'APPROVED', 'SUBMITTING', 'CONFIRMED', 'FAILED', 'TIMEOUT_FAILED', 'ANOMALY', "
+    "'REJECTED', 'CANCELLED', 'EXPIRED'"
+)
+"""Every status of a mint request, for CHECK constraints."""
+
+
 class Table(SQLModel):
     """Base of every table; a table never leaves `db/`, domain types travel."""
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint, UniqueConstraint, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint, Index, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
-from db.models.base import Moment, Table, Texts
+from db.models.base import STATUSES, Moment, Table, Texts
 
 
 class TenantRow(Table, table=True):
@@ -43,6 +43,8 @@ class TopicRow(Table, table=True):
     __tablename__ = "topics"
     __table_args__ = (
         ForeignKeyConstraint(["tenant", "department"], ["departments.tenant", "departments.code"]),
+        ForeignKeyConstraint(["tenant", "calendar"], ["calendars.tenant", "calendars.code"]),
+        CheckConstraint("auto_assign_after_hours > 0", name="topics_auto_assign"),
     )
 
     tenant: str = Field(primary_key=True)
@@ -50,6 +52,9 @@ class TopicRow(Table, table=True):
     name: str
     department: str
     active: bool
+    calendar: str | None
+    """In whose working time the topic's SLA counts; None: the clock always runs."""
+    auto_assign_after_hours: int = Field(sa_column_kwargs={"server_default": text("24")})
 
 
 class UserRow(Table, table=True):
@@ -63,6 +68,7 @@ class UserRow(Table, table=True):
         ),
         CheckConstraint("tier BETWEEN 1 AND 3", name="users_tier_known"),
         CheckConstraint("tier IS NOT NULL OR NOT 'approver' = ANY (roles)", name="users_approver_has_tier"),
+        CheckConstraint("max_load > 0", name="users_max_load"),
     )
 
     tenant: str = Field(primary_key=True, foreign_key="tenants.code")
@@ -77,6 +83,103 @@ class UserRow(Table, table=True):
     quiet_hours: list[dict[str, Any]] = Field(
         sa_type=JSONB, sa_column_kwargs={"server_default": text("'[]'")}
     )
+    working_hours: dict[str, Any] = Field(sa_type=JSONB, sa_column_kwargs={"server_default": text("'{}'")})
+    """Per weekday, in `time_zone`; empty: always."""
+    max_load: int | None
+    """How many open requests the sweep may give them; None: no limit."""
+    last_assigned_at: datetime | None = Field(sa_type=Moment)
+
+
+class CalendarRow(Table, table=True):
+    """Business time: working hours per weekday in a zone, without the holidays of a country."""
+
+    __tablename__ = "calendars"
+    __table_args__ = (
+        CheckConstraint("subdivision IS NULL OR country IS NOT NULL", name="calendars_subdivision"),
+    )
+
+    tenant: str = Field(primary_key=True, foreign_key="tenants.code")
+    code: str = Field(primary_key=True)
+    name: str
+    time_zone: str
+    hours: dict[str, Any] = Field(sa_type=JSONB)
+    country: str | None
+    subdivision: str | None
+    holidays: list[str] = Field(sa_type=Texts, sa_column_kwargs={"server_default": text("'{}'")})
+    """Further days off, as ISO dates."""
+
+
+class StatusRow(Table, table=True):
+    """How a tenant calls and times a status of the life of a request."""
+
+    __tablename__ = "statuses"
+    __table_args__ = (
+        CheckConstraint(f"code IN ({STATUSES})", name="statuses_code"),
+        CheckConstraint("type IN ('workflow', 'settlement', 'billing')", name="statuses_type"),
+        CheckConstraint("sla_hours > 0", name="statuses_sla"),
+    )
+
+    tenant: str = Field(primary_key=True, foreign_key="tenants.code")
+    code: str = Field(primary_key=True)
+    name: str
+    type: str
+    sla_hours: int | None
+
+
+class TopicStatusTransitionRow(Table, table=True):
+    """How long a request of a topic may take from one status to another."""
+
+    __tablename__ = "topic_status_transitions"
+    __table_args__ = (
+        ForeignKeyConstraint(["tenant", "topic_code"], ["topics.tenant", "topics.code"]),
+        CheckConstraint("from_status <> to_status", name="topic_status_transitions_differ"),
+        CheckConstraint(f"from_status IN ({STATUSES})", name="topic_status_transitions_from"),
+        CheckConstraint(f"to_status IN ({STATUSES})", name="topic_status_transitions_to"),
+        CheckConstraint("sla_hours > 0", name="topic_status_transitions_sla"),
+    )
+
+    tenant: str = Field(primary_key=True)
+    topic_code: str = Field(primary_key=True)
+    from_status: str = Field(primary_key=True)
+    to_status: str = Field(primary_key=True)
+    sla_hours: int | None
+
+
+class AbsenceRow(Table, table=True):
+    """A period in which a user is out of office; a delegate acts for them, if they signed for one."""
+
+    __tablename__ = "absences"
+    __table_args__ = (
+        ForeignKeyConstraint(["tenant", "user_name"], ["users.tenant", "users.name"]),
+        ForeignKeyConstraint(["tenant", "delegate"], ["users.tenant", "users.name"]),
+        CheckConstraint("id ~ '^abs_[0-9A-Z]{26}$'", name="absences_id"),
+        CheckConstraint("ends_at >= starts_at", name="absences_period"),
+        CheckConstraint("delegate <> user_name", name="absences_somebody_else"),
+        CheckConstraint("delegate IS NULL OR envelope IS NOT NULL", name="absences_signed"),
+        Index("absences_of_user", "tenant", "user_name", "ends_at"),
+        Index(
+            "absences_of_delegate",
+            "tenant",
+            "delegate",
+            "ends_at",
+            postgresql_where=text("delegate IS NOT NULL"),
+        ),
+    )
+
+    id: str = Field(primary_key=True)
+    tenant: str
+    user_name: str
+    starts_at: datetime = Field(sa_type=Moment)
+    ends_at: datetime = Field(sa_type=Moment)
+    """Moved to the moment at which it was ended early."""
+    delegate: str | None
+    reason: str
+    set_by: str
+    set_at: datetime = Field(sa_type=Moment)
+    envelope: dict[str, Any] | None = Field(sa_type=JSONB)
+    """The signed command that set it."""
+    ended_by: str | None
+    """Who ended it early."""
 
 
 class UserTopicRow(Table, table=True):
@@ -141,6 +244,7 @@ class ApprovalRuleRow(Table, table=True):
             name="approval_rules_tiers",
         ),
         CheckConstraint("daily_cap_stroops > 0", name="approval_rules_cap"),
+        CheckConstraint("step_up_above_stroops >= 0", name="approval_rules_step_up"),
     )
 
     tenant: str = Field(primary_key=True, foreign_key="tenants.code")
@@ -152,6 +256,7 @@ class ApprovalRuleRow(Table, table=True):
     min_tier: int
     at_least_one_of_tier: int | None
     daily_cap_stroops: int | None = Field(sa_type=BigInteger)
+    step_up_above_stroops: int | None = Field(sa_type=BigInteger)
 
 
 class EscalationPolicyRow(Table, table=True):

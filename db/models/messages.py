@@ -162,6 +162,10 @@ class NotificationRow(Table, table=True):
     __tablename__ = "notifications"
     __table_args__ = (
         CheckConstraint("recipient_kind IN ('CLIENT', 'ADMIN_USER')", name="notifications_recipient_kind"),
+        CheckConstraint(
+            "event IN ('MESSAGE', 'ATTACHMENT', 'STATUS', 'SLA_OVERDUE', 'ESCALATION')",
+            name="notifications_event",
+        ),
         Index("notifications_by_recipient", "tenant", "recipient", "created_at"),
     )
 
@@ -171,6 +175,9 @@ class NotificationRow(Table, table=True):
     recipient_kind: str
     recipient: str
     event: str
+    """What it is about, in five words for all."""
+    kind: str
+    """Of the letter, such as `reminder`."""
     body: str
     created_at: datetime = Field(sa_type=Moment)
     read_at: datetime | None = Field(sa_type=Moment)

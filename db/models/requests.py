@@ -16,12 +16,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
-from db.models.base import Moment, Numbers, Table
+from db.models.base import STATUSES, Moment, Numbers, Table
 
-_STATUSES = (
-    "'PENDING', 'APPROVED', 'SUBMITTING', 'CONFIRMED', 'FAILED', 'TIMEOUT_FAILED', 'ANOMALY', "
-    "'REJECTED', 'CANCELLED', 'EXPIRED'"
-)
 _TERMINAL = "'CONFIRMED', 'FAILED', 'TIMEOUT_FAILED', 'REJECTED', 'CANCELLED', 'EXPIRED'"
 
 
@@ -52,7 +48,7 @@ class MintRequestRow(Table, table=True):
         CheckConstraint("sla_scale >= 1", name="mint_requests_scale"),
         CheckConstraint("expires_at > created_at", name="mint_requests_expiry"),
         CheckConstraint("resubmission_of <> id", name="mint_requests_not_its_own"),
-        CheckConstraint(f"status IN ({_STATUSES})", name="mint_requests_status"),
+        CheckConstraint(f"status IN ({STATUSES})", name="mint_requests_status"),
         CheckConstraint(f"(ended_at IS NOT NULL) = (status IN ({_TERMINAL}))", name="mint_requests_ended"),
         CheckConstraint(
             "decided_at IS NOT NULL OR status IN ('PENDING', 'EXPIRED')", name="mint_requests_decided"
@@ -65,6 +61,33 @@ class MintRequestRow(Table, table=True):
         CheckConstraint(
             "(escalation_cancelled_by IS NULL) = (escalation_cancelled_at IS NULL)",
             name="mint_requests_escalation_cancelled",
+        ),
+        CheckConstraint(
+            "(assignee IS NULL) = (unassigned_since IS NOT NULL)", name="mint_requests_unassigned"
+        ),
+        CheckConstraint("(assignee IS NULL) = (assigned_at IS NULL)", name="mint_requests_assigned"),
+        CheckConstraint("assignee IS NOT NULL OR NOT assigned_automatically", name="mint_requests_automatic"),
+        Index("mint_requests_in_status", "tenant", "topic", "status", "sla_scale", "status_since"),
+        Index(
+            "mint_requests_responded",
+            "tenant",
+            "topic",
+            postgresql_include=["created_at", "first_response_at", "sla_scale"],
+            postgresql_where=text("first_response_at IS NOT NULL"),
+        ),
+        Index(
+            "mint_requests_unassigned_since",
+            "tenant",
+            "topic",
+            "sla_scale",
+            "unassigned_since",
+            postgresql_where=text("assignee IS NULL AND status = 'PENDING'"),
+        ),
+        Index(
+            "mint_requests_load",
+            "tenant",
+            "assignee",
+            postgresql_where=text("assignee IS NOT NULL AND ended_at IS NULL"),
         ),
         Index("mint_requests_open", "created_at", postgresql_where=text("ended_at IS NULL")),
         Index("mint_requests_decided", "tenant", "asset_code", "asset_issuer", "decided_at"),
@@ -91,11 +114,19 @@ class MintRequestRow(Table, table=True):
     created_at: datetime = Field(sa_type=Moment)
     expires_at: datetime = Field(sa_type=Moment)
     status: str
+    status_since: datetime = Field(sa_type=Moment)
+    """When it entered its status."""
     version: int
     granted_tiers: list[int] = Field(sa_type=Numbers)
     next_stage: int
     escalation_level: int
     assignee: str | None
+    assigned_at: datetime | None = Field(sa_type=Moment)
+    assigned_automatically: bool = Field(sa_column_kwargs={"server_default": text("false")})
+    """By the sweep, and nobody has claimed it since."""
+    unassigned_since: datetime | None = Field(sa_type=Moment)
+    first_response_at: datetime | None = Field(sa_type=Moment)
+    """First claim, comment by an approver, or decision."""
     last_activity_at: datetime = Field(sa_type=Moment)
     decided_at: datetime | None = Field(sa_type=Moment)
     ended_at: datetime | None = Field(sa_type=Moment)
@@ -106,6 +137,40 @@ class MintRequestRow(Table, table=True):
     escalation_cancelled_at: datetime | None = Field(sa_type=Moment)
 
 
+class StayRow(Table, table=True):
+    """A stay in a status that is over; a trigger writes it when the request leaves."""
+
+    __tablename__ = "mint_request_stays"
+    __table_args__ = (
+        Index(
+            "mint_request_stays_figures",
+            "tenant",
+            "topic",
+            "status",
+            postgresql_include=["sla_scale", "entered_at", "left_at"],
+        ),
+    )
+
+    request_id: str = Field(primary_key=True, foreign_key="mint_requests.id")
+    version: int = Field(primary_key=True)
+    """Of the request, with which it left."""
+    tenant: str
+    topic: str
+    status: str
+    sla_scale: int
+    entered_at: datetime = Field(sa_type=Moment)
+    left_at: datetime = Field(sa_type=Moment)
+
+
+class SlaSnapshotRow(Table, table=True):
+    """What `sla_check` found at a moment."""
+
+    __tablename__ = "sla_snapshots"
+
+    at: datetime = Field(primary_key=True, sa_type=Moment)
+    body: dict[str, Any] = Field(sa_type=JSONB)
+
+
 class ApprovalRow(Table, table=True):
     """One accepted approval, with the envelope that proves it."""
 
@@ -113,10 +178,15 @@ class ApprovalRow(Table, table=True):
     __table_args__ = (
         UniqueConstraint("decision_id", name="approvals_decision"),
         CheckConstraint("tier BETWEEN 1 AND 3", name="approvals_tier"),
+        CheckConstraint("on_behalf_of <> approver", name="approvals_behalf"),
+        # nobody's authority counts twice, whoever uses it
+        Index("approvals_one_authority", "request_id", text("coalesce(on_behalf_of, approver)"), unique=True),
     )
 
     request_id: str = Field(primary_key=True, foreign_key="mint_requests.id")
     approver: str = Field(primary_key=True)
+    on_behalf_of: str | None
+    """Whose authority was used, if not their own."""
     tier: int
     decision_id: str
     reason: str
@@ -140,19 +210,3 @@ class StageRunRow(Table, table=True):
     ran_at: datetime = Field(sa_type=Moment)
     granted_tier: int | None
     routed: bool
-
-
-class CommentRow(Table, table=True):
-    """What somebody said about a request."""
-
-    __tablename__ = "comments"
-    __table_args__ = (
-        CheckConstraint("length(text) BETWEEN 1 AND 2000", name="comments_text"),
-        Index("comments_by_request", "request_id"),
-    )
-
-    id: str = Field(primary_key=True)
-    request_id: str = Field(foreign_key="mint_requests.id")
-    author: str
-    text: str
-    at: datetime = Field(sa_type=Moment)

@@ -23,7 +23,7 @@ FROM users u WHERE u.tenant = :tenant AND u.name = :name
 """)
 _RULES = text("""
 SELECT tenant, position, asset, min_stroops, max_stroops, approvals, min_tier, at_least_one_of_tier,
-    daily_cap_stroops
+    daily_cap_stroops, step_up_above_stroops
 FROM approval_rules WHERE tenant = :tenant ORDER BY position
 """)
 _CURRENT_POLICY = text("""

@@ -31,7 +31,7 @@ FROM deliveries WHERE (CAST(:request_id AS varchar) IS NULL OR request_id = :req
 ORDER BY due_at, channel COLLATE "C", recipient COLLATE "C", id
 """)
 _NOTIFICATIONS = text("""
-SELECT n.id, n.tenant, n.request_id, n.event, n.body, n.created_at, n.read_at
+SELECT n.id, n.tenant, n.request_id, n.event, n.kind, n.body, n.created_at, n.read_at
 FROM notifications n JOIN mint_requests r ON r.id = n.request_id
 WHERE (n.recipient_kind = 'ADMIN_USER' AND n.recipient = :user)
     OR (n.recipient_kind = 'CLIENT' AND r.requester = :user)
@@ -79,6 +79,8 @@ class NotificationView(BaseModel):
     tenant: str
     request_id: str
     event: str
+    """MESSAGE, ATTACHMENT, STATUS, SLA_OVERDUE or ESCALATION."""
+    kind: str
     body: str
     created_at: AwareDatetime
     read_at: AwareDatetime | None

@@ -34,14 +34,18 @@ SELECT json_build_object(
         'destination', r.destination, 'topic', r.topic, 'requester', r.requester, 'memo', r.memo,
         'resubmission_of', r.resubmission_of, 'ledger_deadline', r.ledger_deadline),
     'sla_scale', r.sla_scale, 'status', r.status, 'version', r.version, 'created_at', r.created_at,
-    'expires_at', r.expires_at,
+    'expires_at', r.expires_at, 'status_since', r.status_since,
     'approvals', (SELECT coalesce(json_agg(json_build_object(
-            'decision_id', a.decision_id, 'approver', a.approver, 'tier', a.tier, 'reason', a.reason,
-            'at', a.at)
+            'decision_id', a.decision_id, 'approver', a.approver,
+            'on_behalf_of', a.on_behalf_of,
+            'tier', a.tier, 'reason', a.reason, 'at', a.at)
             ORDER BY a.at, a.approver), '[]')
         FROM approvals a WHERE a.request_id = r.id),
     'granted_tiers', r.granted_tiers, 'next_stage', r.next_stage, 'escalation_level', r.escalation_level,
-    'assignee', r.assignee, 'last_activity_at', r.last_activity_at, 'decided_at', r.decided_at,
+    'assignee', r.assignee, 'assigned_at', r.assigned_at,
+    'assigned_automatically', r.assigned_automatically, 'unassigned_since', r.unassigned_since,
+    'first_response_at', r.first_response_at,
+    'last_activity_at', r.last_activity_at, 'decided_at', r.decided_at,
     'acknowledged_by', r.acknowledged_by, 'acknowledged_at', r.acknowledged_at,
     'escalation_cancelled_by', r.escalation_cancelled_by,
     'escalation_cancelled_at', r.escalation_cancelled_at,

@@ -12,7 +12,8 @@ from sqlalchemy import text
 from db import reads
 from db.reads.escalations import event_rule, event_run
 from db.session import Transaction
-from db.writes.notices import Notice, event_notices, event_word
+from db.writes.letters import Notice
+from db.writes.notices import event_notices, event_word
 from db.writes.routing import routing
 from db.writes.run_steps import event_params, run_outbox
 from db.writes.steps import SIDE_EFFECTS

@@ -83,8 +83,11 @@ WITH sent AS (
     ON CONFLICT (id) DO NOTHING
     RETURNING id, tenant, request_id, kind, recipient, state, channel_kind
 ), told AS (
-    INSERT INTO notifications (id, tenant, request_id, recipient_kind, recipient, event, body, created_at)
-    SELECT id, tenant, request_id, 'ADMIN_USER', recipient, kind, :inbox_text, :at FROM sent
+    INSERT INTO notifications (id, tenant, request_id, recipient_kind, recipient, event, kind, body,
+        created_at)
+    SELECT id, tenant, request_id, 'ADMIN_USER', recipient,
+        CASE WHEN kind = 'event_overdue' THEN 'SLA_OVERDUE' ELSE 'ESCALATION' END, kind, :inbox_text, :at
+    FROM sent
     WHERE channel_kind = 'in-app'
     ON CONFLICT (id) DO NOTHING
 )

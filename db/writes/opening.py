@@ -39,11 +39,11 @@ WITH opened AS (
     INSERT INTO mint_requests (id, tenant, network_passphrase, asset_code, asset_issuer, amount, destination,
         topic, requester, memo, resubmission_of, ledger_deadline, digest, track_number, policy_id, rule,
         sla_scale, run_id, created_at, expires_at, status, version, granted_tiers, next_stage,
-        escalation_level, last_activity_at, reason)
+        escalation_level, status_since, unassigned_since, last_activity_at, reason)
     SELECT :id, :tenant, :network_passphrase, :asset_code, :asset_issuer, :amount, :destination, :topic,
         :requester, :memo, :resubmission_of, :ledger_deadline, :digest, :track_number, id,
         CAST(:rule AS jsonb), :sla_scale, :run_id, :created_at, :expires_at, 'PENDING', 1,
-        CAST(:granted_tiers AS integer[]), :next_stage, 0, :created_at, ''
+        CAST(:granted_tiers AS integer[]), :next_stage, 0, :created_at, :created_at, :created_at, ''
     -- who deletes the policy at this moment is waited for, and then there is none to open with
     FROM escalation_policies WHERE id = :policy_id AND deleted_at IS NULL FOR KEY SHARE
     ON CONFLICT (id) DO NOTHING
@@ -187,7 +187,9 @@ def _details(record: RequestRecord) -> dict[str, Any]:
         "resubmissionOf": request.resubmission_of,
         "policy": record.policy.id,
         "rule": record.rule.model_dump(
-            mode="json", by_alias=True, exclude={"tenant", "min_stroops", "max_stroops", "daily_cap_stroops"}
+            mode="json",
+            by_alias=True,
+            exclude={"tenant", "min_stroops", "max_stroops", "daily_cap_stroops", "step_up_above_stroops"},
         ),
         "expiresAt": record.expires_at.isoformat(),
     }

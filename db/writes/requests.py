@@ -70,6 +70,8 @@ async def open_request(
             rule=rule,
             sla_scale=sla_scale,
             status=MintStatus.PENDING,
+            status_since=created_at,
+            unassigned_since=created_at,
             version=1,
             created_at=created_at,
             expires_at=expires_at,

@@ -13,7 +13,8 @@ from db import reads
 from db.reads.escalations import lock_event_run
 from db.session import Transaction
 from db.writes.audit import event_body
-from db.writes.notices import Notice, event_notices
+from db.writes.letters import Notice
+from db.writes.notices import event_notices
 from db.writes.routing import routing
 from db.writes.steps import REVISED_KINDS, REVISION_DELAY, SIDE_EFFECTS, outbox_params
 from domain.ack import AckClaim

@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from db.session import Transaction
-from db.writes.notices import Notice, stage_notices, stalled_notices
+from db.writes.letters import Notice
+from db.writes.notices import stage_notices, stalled_notices
 from db.writes.routing import Routing, routing
 from db.writes.steps import advance, step_done, step_statement
 from domain.errors import NotOpen

@@ -17,7 +17,8 @@ from sqlalchemy import TextClause, text
 from db.reads.records import request as read_request
 from db.session import Transaction
 from db.writes.audit import event_body
-from db.writes.notices import Notice, facts_of
+from db.writes.letters import Notice
+from db.writes.notices import facts_of
 from domain.errors import NotFound, TransitionRefused
 from domain.mint_request import TRANSITIONS, MintStatus
 from domain.records import RequestRecord
@@ -34,7 +35,10 @@ _CHANGED = """
 , changed AS (
     UPDATE mint_requests SET status = :status, version = version + 1,
         granted_tiers = CAST(:granted_tiers AS integer[]), next_stage = :next_stage,
-        escalation_level = :escalation_level, assignee = :assignee, last_activity_at = :last_activity_at,
+        escalation_level = :escalation_level, assignee = :assignee, assigned_at = :assigned_at,
+        assigned_automatically = :assigned_automatically, unassigned_since = :unassigned_since,
+        status_since = :status_since, first_response_at = :first_response_at,
+        last_activity_at = :last_activity_at,
         decided_at = :decided_at, ended_at = :ended_at, reason = :reason,
         acknowledged_by = :acknowledged_by, acknowledged_at = :acknowledged_at,
         escalation_cancelled_by = :escalation_cancelled_by, escalation_cancelled_at = :escalation_cancelled_at
@@ -43,7 +47,7 @@ _CHANGED = """
 )
 """
 _UNCHANGED = """
-, changed AS (SELECT request_id AS id FROM found)
+, changed AS (SELECT request_id AS id FROM {source})
 """
 SIDE_EFFECTS = """
 , overtaken AS (
@@ -78,10 +82,11 @@ SIDE_EFFECTS = """
     RETURNING state
 )
 , told AS (
-    INSERT INTO notifications (id, tenant, request_id, recipient_kind, recipient, event, body, created_at)
-    SELECT n.id, :tenant, changed.id, n.inbox_kind, n.inbox, n.kind, :inbox_text, :at
+    INSERT INTO notifications (id, tenant, request_id, recipient_kind, recipient, event, kind, body,
+        created_at)
+    SELECT n.id, :tenant, changed.id, n.inbox_kind, n.inbox, n.event, n.kind, :inbox_text, :at
     FROM changed, jsonb_to_recordset(CAST(:notices AS jsonb)) AS n (id varchar, kind varchar,
-        inbox_kind varchar, inbox varchar)
+        event varchar, inbox_kind varchar, inbox varchar)
     WHERE n.inbox IS NOT NULL
     ON CONFLICT (id) DO NOTHING
 )
@@ -117,7 +122,15 @@ def step_statement(*parts: str, source: str = "found") -> TextClause:
 PLAIN = step_statement()
 """A step that changes nothing but the request."""
 
-_ANNOUNCEMENT = text(_FOUND + _UNCHANGED + SIDE_EFFECTS)
+
+def announcement_statement(*parts: str, source: str = "found") -> TextClause:
+    """An announcement that also runs `parts`, as `step_statement` does."""
+    before = "".join(f", {part.strip()}\n" for part in parts)
+    return text(_FOUND + before + _UNCHANGED.format(source=source) + SIDE_EFFECTS)
+
+
+ANNOUNCEMENT = announcement_statement()
+"""An audit event and messages, and nothing else."""
 
 
 async def advance(
@@ -134,21 +147,34 @@ async def advance(
     due_at: datetime | None = None,
     statement: TextClause = PLAIN,
     extra: Mapping[str, Any] | None = None,
+    facts: Mapping[str, Any] | None = None,
 ) -> RequestRecord:
     """Write the step that leads from `before` to `after`, and return `after` at its new version.
 
-    A step that is done already returns the record as it stands. Raises TransitionRefused when the
-    request is no longer as `before` says.
+    `facts` is what its messages can say beside the request. A step that is done already returns the
+    record as it stands. Raises TransitionRefused when the request is no longer as `before` says.
     """
+    after = _dated(before, after, at)
     params = {
         **event_params(before, after, step, kind, actor, at, details),
         **_moving_columns(after),
-        **outbox_params(after, notices, due_at or at),
+        **outbox_params(after, notices, due_at or at, facts),
         **(extra or {}),
     }
     if not _allowed(before, after) or not await tx.value(statement, params):
         return await _as_it_stands(tx, before, after, step)
     return after.model_copy(update={"version": before.version + 1})
+
+
+def _dated(before: RequestRecord, after: RequestRecord, at: datetime) -> RequestRecord:
+    """`after` with the moments of what has changed: since when it has its status and its assignee."""
+    dates: dict[str, Any] = {}
+    if after.status is not before.status:
+        dates["status_since"] = at
+    if after.assignee != before.assignee:
+        dates["assigned_at"] = at if after.assignee else None
+        dates["unassigned_since"] = None if after.assignee else at
+    return after.model_copy(update=dates) if dates else after
 
 
 async def announce(
@@ -161,13 +187,17 @@ async def announce(
     at: datetime,
     details: Mapping[str, Any],
     notices: Sequence[Notice],
-) -> None:
-    """Write an audit event and messages about a request that itself stays as it is.
+    statement: TextClause = ANNOUNCEMENT,
+    extra: Mapping[str, Any] | None = None,
+    facts: Mapping[str, Any] | None = None,
+) -> bool:
+    """Write an audit event and messages about a request that itself stays as it is; answers whether it did.
 
     Nothing happens when the step is done already, or the request is no longer as `record` says.
     """
     event = event_params(record, record, step, kind, actor, at, details)
-    await tx.run(_ANNOUNCEMENT, {**event, **outbox_params(record, notices, at)})
+    outbox = outbox_params(record, notices, at, facts)
+    return bool(await tx.value(statement, {**event, **outbox, **(extra or {})}))
 
 
 def event_params(
@@ -231,6 +261,11 @@ def _moving_columns(record: RequestRecord) -> dict[str, Any]:
         "next_stage": record.next_stage,
         "escalation_level": record.escalation_level,
         "assignee": record.assignee,
+        "assigned_at": record.assigned_at,
+        "assigned_automatically": record.assigned_automatically,
+        "unassigned_since": record.unassigned_since,
+        "status_since": record.status_since,
+        "first_response_at": record.first_response_at,
         "last_activity_at": record.last_activity_at,
         "decided_at": record.decided_at,
         "ended_at": record.ended_at,
@@ -242,12 +277,17 @@ def _moving_columns(record: RequestRecord) -> dict[str, Any]:
     }
 
 
-def outbox_params(record: RequestRecord, notices: Sequence[Notice], due_at: datetime) -> dict[str, Any]:
+def outbox_params(
+    record: RequestRecord,
+    notices: Sequence[Notice],
+    due_at: datetime,
+    facts: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """What a step's messages need; `record` as it is after the step."""
     return {
         "due_at": due_at,
         "notices": json.dumps([notice.row() for notice in notices]),
-        "facts": json.dumps(facts_of(record)) if notices else "{}",
+        "facts": json.dumps({**facts_of(record), **(facts or {})}) if notices else "{}",
         "inbox_text": f"{record.status}: {record.request.summary}",
         "max_attempts": record.policy.retry.max_attempts,
         "backoff_seconds": record.policy.retry.backoff_seconds,

@@ -45,7 +45,7 @@ async def test_the_first_stage_tells_tier_one(seeded):
         ]
         states = {delivery.channel: delivery.state for delivery in await reads.deliveries(tx)}
         assert states == {"in-app": DeliveryState.ACCEPTED, "slack-mint": DeliveryState.PENDING}
-        assert [notice.event for notice in await reads.notifications_for(tx, "alice")] == ["opened"]
+        assert [notice.kind for notice in await reads.notifications_for(tx, "alice")] == ["opened"]
         assert await reads.notifications_for(tx, "carol") == []
 
 
@@ -121,7 +121,7 @@ async def test_a_confirmation_goes_to_the_requester_only(seeded):
         facts = await tx.scalar(text("SELECT facts FROM deliveries WHERE kind = 'confirmed' LIMIT 1"))
         inbox = await reads.notifications_for(tx, "rita")
     assert (facts["ledger"], facts["amount"], facts["status"]) == (42, "2500.0000000", "CONFIRMED")
-    assert [notice.event for notice in inbox] == ["confirmed"]
+    assert [(notice.event, notice.kind) for notice in inbox] == [("STATUS", "confirmed")]
     assert inbox[0].body.startswith("CONFIRMED: mint 2500.0000000 EURT")
 
 

@@ -48,6 +48,7 @@ def make_record(**changes) -> RequestRecord:
         "policy": POLICY,
         "rule": make_rule(),
         "status": MintStatus.PENDING,
+        "status_since": START,
         "version": 1,
         "created_at": START,
         "expires_at": START + timedelta(hours=24),

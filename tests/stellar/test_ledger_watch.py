@@ -84,6 +84,7 @@ def a_sent_request(number: int) -> Sent:
         policy=POLICY,
         rule=ApprovalRule(tenant="acme", position=1, approvals=1),
         status=MintStatus.SUBMITTING,
+        status_since=NOW,
         version=3,
         created_at=NOW,
         expires_at=NOW,

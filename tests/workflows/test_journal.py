@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from activities import journal
 from activities.journal import Run
-from db.writes.notices import Notice
+from db.writes.letters import Notice
 from domain.mint_request import MintStatus
 from sandbox.providers import running_providers
 from tests.notifications.test_ack_links import LINK
