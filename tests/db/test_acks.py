@@ -18,7 +18,7 @@ TOKEN = hashlib.sha256(b"token").hexdigest()
 
 async def claim_of(tx, record, recipient="#mint"):
     """What the first message lets its recipient say."""
-    query = text("SELECT id FROM deliveries WHERE request_id = :id AND recipient = :recipient")
+    query = text("SELECT id FROM deliveries WHERE request_id = :id AND recipient = :recipient AND stage = 0")
     delivery = await tx.scalar(query, {"id": record.request.id, "recipient": recipient})
     return AckClaim(
         tenant="acme",
