@@ -10,9 +10,13 @@ from typing import NoReturn
 import typer
 
 from commands import (
+    absences,
     acking,
     acting,
+    assignment,
+    attaching,
     audit,
+    codes,
     dictionaries,
     doctor,
     escalations,
@@ -22,6 +26,7 @@ from commands import (
     parts,
     requests,
     schedules,
+    sla,
     stellar_channels,
 )
 
@@ -36,7 +41,10 @@ app = typer.Typer(
 _SUBJECTS = (
     requests,
     acting,
+    assignment,
     acking,
+    attaching,
+    codes,
     parts,
     dictionaries,
     messages,
@@ -47,6 +55,8 @@ _SUBJECTS = (
     schedules,
     doctor,
     escalations,
+    absences,
+    sla,
 )
 for subject in _SUBJECTS:
     subject.register(app)

@@ -14,13 +14,16 @@ from temporalio.worker import Replayer, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.acks import AckActivities
+from activities.assignment import AssignmentActivities
 from activities.boundary import ErrorBoundary
+from activities.cleanup import CodeCleanup, UploadCleanup
 from activities.decisions import DecisionActivities
 from activities.escalations import EscalationActivities
 from activities.notifications.channels import ChannelSettings, build_channels
 from activities.notifications.relay import Relay
 from activities.requests import RequestActivities
 from activities.run_commands import RunCommandActivities
+from activities.sla import SlaActivities
 from activities.stellar.activities import StellarActivities
 from activities.stellar.channel_accounts import ChannelAccountActivities
 from activities.stellar.channel_gate import MOST_WAITING
@@ -32,18 +35,22 @@ from db.session import Database
 from domain import steps
 from domain.ack import NO_AUTHORITY, Authority
 from domain.errors import ConfigurationError
+from domain.passes import open_secret
 from settings import Settings
 from starter import temporal
 from starter.authority import open_authority
 from starter.workflows import RequestWorkflows
+from workflows.auto_assign import AutoAssignWorkflow
 from workflows.channel_accounts import (
     ChannelAccountsWorkflow,
     ChannelBalancesWorkflow,
     ChannelTopUpWorkflow,
 )
+from workflows.cleanup import CleanupExpiredOtpsWorkflow, CleanupStaleUploadsWorkflow
 from workflows.escalation import EscalationWorkflow
 from workflows.ledger_inspection import LedgerInspectionWorkflow
 from workflows.mint_request import MintRequestWorkflow
+from workflows.sla_check import SlaCheckWorkflow
 from workflows.upkeep import AuditPendingWorkflow
 
 log = logging.getLogger("mintkeeper.worker")
@@ -121,6 +128,9 @@ async def _serving(queue: str, client: Client, database: Database, settings: Set
     elif queue == steps.MINT_QUEUE:
         async with mint_worker(client, database, open_authority(settings.authority_key)):
             yield
+    elif queue == steps.UPLOADS_QUEUE:
+        async with uploads_worker(client, database, settings.storage_url):
+            yield
     else:
         async with maintenance_worker(client, database):
             yield
@@ -139,6 +149,7 @@ def mint_worker(client: Client, database: Database, authority: Authority = NO_AU
             requests.run_stage,
             requests.expire,
             requests.assign,
+            requests.read_standing,
             requests.comment,
             decisions.decide,
             acks.acknowledge,
@@ -179,12 +190,41 @@ def stellar_worker(client: Client, stellar: StellarActivities, accounts: Channel
 
 def maintenance_worker(client: Client, database: Database) -> Worker:
     """The periodic tasks, and the workflows of the channel accounts."""
-    upkeep = UpkeepActivities(database, RequestWorkflows(client))
+    requests = RequestWorkflows(client)
+    upkeep, assignment = UpkeepActivities(database, requests), AssignmentActivities(database, requests)
+    sla = SlaActivities(database, requests)
     return Worker(
         client,
         task_queue=steps.MAINTENANCE_QUEUE,
-        workflows=[AuditPendingWorkflow, *_CHANNEL_WORKFLOWS],
-        activities=[upkeep.audit_pending],
+        workflows=[
+            AuditPendingWorkflow,
+            SlaCheckWorkflow,
+            AutoAssignWorkflow,
+            CleanupExpiredOtpsWorkflow,
+            *_CHANNEL_WORKFLOWS,
+        ],
+        activities=[
+            upkeep.audit_pending,
+            sla.sla_check,
+            sla.sla_alert,
+            assignment.auto_assign,
+            assignment.tell_assigned,
+            CodeCleanup(database).cleanup_expired_otps,
+        ],
+        workflow_runner=_RUNNER,
+        interceptors=[ErrorBoundary()],
+        max_heartbeat_throttle_interval=HEARTBEATS,
+        graceful_shutdown_timeout=DRAIN,
+    )
+
+
+def uploads_worker(client: Client, database: Database, storage_url: str) -> Worker:
+    """The clean-up of documents; a queue of its own, since its workers need the storage."""
+    return Worker(
+        client,
+        task_queue=steps.UPLOADS_QUEUE,
+        workflows=[CleanupStaleUploadsWorkflow],
+        activities=[UploadCleanup(database, storage_url).cleanup_stale_uploads],
         workflow_runner=_RUNNER,
         interceptors=[ErrorBoundary()],
         max_heartbeat_throttle_interval=HEARTBEATS,
@@ -200,6 +240,10 @@ def replayer() -> Replayer:
             EscalationWorkflow,
             LedgerInspectionWorkflow,
             AuditPendingWorkflow,
+            SlaCheckWorkflow,
+            AutoAssignWorkflow,
+            CleanupExpiredOtpsWorkflow,
+            CleanupStaleUploadsWorkflow,
             *_CHANNEL_WORKFLOWS,
         ],
         workflow_runner=_RUNNER,
@@ -216,6 +260,7 @@ async def _relaying(database: Database, settings: Settings) -> AsyncIterator[Non
         public_url=settings.public_url,
         temporal_url=settings.temporal_ui_url,
         authority=open_authority(settings.authority_key),
+        secret=open_secret(settings.session_secret) if settings.session_secret else None,
     )
     try:
         async with relay.running():

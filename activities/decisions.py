@@ -13,7 +13,7 @@ from temporalio import activity
 from db import reads
 from db.reads.inspections import inspections
 from db.session import Database, Transaction
-from db.writes import decisions
+from db.writes import codes, decisions
 from domain import dsse, steps
 from domain.approvals import (
     DECISION_TYPE,
@@ -26,8 +26,9 @@ from domain.approvals import (
     Verdict,
     tally,
 )
+from domain.authority import Authority, authority_of
 from domain.errors import DecisionRefused, InvalidInput
-from domain.judgement import judge, outcome_of
+from domain.judgement import judge, needs_step_up, outcome_of
 from domain.mint_request import MintStatus
 from domain.records import RequestRecord, Signer
 from domain.steps import DecideAnswer, DecideStep, Standing
@@ -65,7 +66,7 @@ class DecisionActivities:
         async with self._database.transaction() as tx:
             record = await reads.lock_request(tx, step.request_id)
             envelope = _read_envelope(step.signed)
-            decision, signer = await _verify(tx, step.tenant, envelope)
+            decision, signer = await _verify(tx, step.tenant, envelope, step.at)
             earlier = await decisions.outcome_of_step(tx, step.request_id, f"decision:{decision.decision_id}")
             if earlier is not None:
                 _check_repeated(decision, earlier)
@@ -76,7 +77,9 @@ class DecisionActivities:
             now = max(step.at, datetime.now(UTC))
             judge(decision, frozenset(step.expected), _as_due(record, step), signer, now)
             await _check_evidence(tx, decision, now)
-            record = await _record(tx, record, decision, signer, envelope, step)
+            await _check_step_up(tx, record, decision, now)
+            authority = authority_of(decision, _as_due(record, step), signer, now)
+            record = await _record(tx, record, decision, authority, envelope, step)
             return _answer(record, decision)
 
     async def _refuse(self, step: DecideStep, refusal: DecisionRefused) -> DecideAnswer:
@@ -113,6 +116,21 @@ async def _check_evidence(tx: Transaction, decision: Decision, now: datetime) ->
         judge_recorded(decision.evidence, outcome_of(decision.verdict), recorded, now)
 
 
+async def _check_step_up(tx: Transaction, record: RequestRecord, decision: Decision, now: datetime) -> None:
+    """Above the rule's amount the approver must have used a one-time code; each is good for one decision."""
+    if not needs_step_up(decision, record):
+        return
+    request_id, approver = decision.request_id, decision.approver
+    if not await codes.bind_step_up(
+        tx, request_id=request_id, approver=approver, decision_id=decision.decision_id, now=now
+    ):
+        raise DecisionRefused(
+            f"this amount needs a one-time code: 'mintkeeper code request {request_id} --as {approver}', "
+            "then approve again with --code",
+            RefusalReason.STEP_UP_REQUIRED,
+        )
+
+
 def _check_repeated(decision: Decision, earlier: dict[str, Any]) -> None:
     """Refuse another person's or another verdict under an id that is taken: it never took effect."""
     stored = Decision.parse(dsse.unverified_payload(SignedDecision.model_validate(earlier["envelope"])))
@@ -138,13 +156,15 @@ def _read_envelope(signed: Any) -> SignedDecision:
         ) from error
 
 
-async def _verify(tx: Transaction, tenant: str, envelope: SignedDecision) -> tuple[Decision, Signer]:
+async def _verify(
+    tx: Transaction, tenant: str, envelope: SignedDecision, since: datetime
+) -> tuple[Decision, Signer]:
     """Find whose keys to try, verify, and only then read what the verified bytes say."""
     try:
         claimed = Decision.parse(dsse.unverified_payload(envelope)).approver
     except (InvalidInput, dsse.EnvelopeRefused) as error:
         raise DecisionRefused(error.message, RefusalReason.MALFORMED) from error
-    signer = await reads.signer(tx, tenant, claimed)
+    signer = await reads.signer(tx, tenant, claimed, since)
     if signer is None:
         raise DecisionRefused(
             f"nobody called {claimed} is registered in tenant {tenant}", RefusalReason.UNKNOWN_APPROVER
@@ -160,19 +180,26 @@ async def _record(
     tx: Transaction,
     record: RequestRecord,
     decision: Decision,
-    signer: Signer,
+    authority: Authority,
     envelope: SignedDecision,
     step: DecideStep,
 ) -> RequestRecord:
     stored = envelope.model_dump(mode="json", by_alias=True)
     if decision.verdict is not Verdict.APPROVE:
         return await decisions.record_verdict(
-            tx, record=record, decision=decision, envelope=stored, to=_ENDS_IN[decision.verdict], at=step.at
+            tx,
+            record=record,
+            decision=decision,
+            envelope=stored,
+            to=_ENDS_IN[decision.verdict],
+            at=step.at,
+            delegated=authority.facts(),
         )
     approval = Approval(
         decision_id=decision.decision_id,
-        approver=signer.name,
-        tier=signer.tier or record.rule.min_tier,
+        approver=decision.approver,
+        on_behalf_of=authority.on_behalf_of,
+        tier=authority.tier or record.rule.min_tier,
         reason=decision.reason,
         at=step.at,
     )
@@ -183,6 +210,7 @@ async def _record(
         envelope=stored,
         satisfied=tally(record.rule, (*record.approvals, approval)).satisfied,
         at=step.at,
+        delegated=authority.facts(),
     )
 
 

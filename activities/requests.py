@@ -13,7 +13,8 @@ from db.session import Database
 from db.writes import requests
 from db.writes.stages import StagePlan
 from domain import steps
-from domain.errors import Refused
+from domain.assignment_steps import StandingStep
+from domain.errors import NotFound, Refused
 from domain.mint_request import MintStatus, utc_text, workflow_id
 from domain.records import RequestRecord
 from domain.steps import AssignStep, CommentStep, ExpireStep, OpenStep, StageStep, Standing
@@ -101,6 +102,15 @@ class RequestActivities:
                 kind=f"request.{step.verb}",
                 only_if_unassigned=step.verb == "claim",
             )
+        return Standing.of(record)
+
+    @activity.defn(name=steps.READ_STANDING)
+    async def read_standing(self, step: StandingStep) -> Standing:
+        """How the request stands in the database. Raises NotFound."""
+        async with self._database.transaction() as tx:
+            record = await reads.request(tx, step.request_id)
+        if record is None:
+            raise NotFound(f"there is no mint request {step.request_id}")
         return Standing.of(record)
 
     @activity.defn(name=steps.COMMENT)

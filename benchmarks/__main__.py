@@ -7,11 +7,12 @@ import asyncio
 import json
 import tempfile
 from pathlib import Path
+from typing import cast
 
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import channels, lateness, lifecycle
+from benchmarks import channels, lateness, lifecycle, sweeps
 from benchmarks.desk import open_desk
 from starter.local.stack import StackOptions, running_stack
 
@@ -25,13 +26,14 @@ LEDGER_SECONDS = 5.0
 Figures = dict[str, dict[str, object]]
 
 
-async def run(count: int, rounds: int, reminders: int, ledgers: int, say: Console) -> Figures:
+async def run(count: int, rounds: int, reminders: int, ledgers: int, requests: int, say: Console) -> Figures:
     """Measure on stacks of their own, in directories that are removed afterwards."""
     figures = await _at_once(count, rounds, reminders, say)
     with tempfile.TemporaryDirectory(prefix="mintkeeper-bench-") as directory:
         say.print(f"{CHANNELS_MEASURED} channel accounts over {ledgers} ledgers of {LEDGER_SECONDS:g} s")
         use = await channels.measure(Path(directory), CHANNELS_MEASURED, LEDGER_SECONDS, ledgers)
-    return {**figures, "channels": use}
+    say.print(f"periodic sweeps over {requests} requests")
+    return {**figures, "channels": use, **await sweeps.measure(requests)}
 
 
 async def _at_once(count: int, rounds: int, reminders: int, say: Console) -> Figures:
@@ -63,6 +65,11 @@ def table(figures: Figures) -> Table:
     shown.add_row(
         "Horizon requests per mint, 100 in flight", str(use["horizon_requests_per_mint"]), "at most 4"
     )
+    check = figures["sla_check"]
+    shown.add_row(f"sla_check over {check['requests']} requests", f"{check['seconds']} s", "below 5 s")
+    shown.add_row(
+        "how it reads requests and stays", "; ".join(cast("list[str]", check["scans"])), "by indexes"
+    )
     return shown
 
 
@@ -73,10 +80,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--reminders", type=int, default=1000)
     parser.add_argument("--ledgers", type=int, default=20, help="so long channel accounts are measured")
+    parser.add_argument("--requests", type=int, default=100_000, help="so many the sweeps go over")
     parser.add_argument("--json", type=Path, default=Path("bench.json"), help="where the figures go")
     options = parser.parse_args()
     say = Console(stderr=True)
-    figures = asyncio.run(run(options.count, options.rounds, options.reminders, options.ledgers, say))
+    counts = (options.count, options.rounds, options.reminders, options.ledgers, options.requests)
+    figures = asyncio.run(run(*counts, say))
     options.json.write_text(json.dumps(figures, indent=2) + "\n")
     Console().print(table(figures))
     say.print(f"the same as JSON: {options.json}")

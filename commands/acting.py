@@ -1,4 +1,4 @@
-"""Acting on a request: decide, resolve, claim, release, assign, comment, re-submit."""
+"""Acting on a request: decide, resolve, claim, release, comment, re-submit."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Resolution(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add this subject's commands."""
-    for function in (approve, reject, cancel, resolve, claim, release, assign, comment, resubmit):
+    for function in (approve, reject, cancel, resolve, claim, release, comment, resubmit):
         command(app, function.__name__)(function)
 
 
@@ -37,10 +37,17 @@ async def approve(
     decision_id: DecisionId = None,
     signal: AsSignal = False,
     wait: Wait = ANSWER_SECONDS,
+    code: Annotated[
+        str | None, option("--code", "One-time code, for amounts above the rule's; see 'code request'.")
+    ] = None,
 ) -> None:
     """Approve a request, signed with the approver's key."""
     from commands.deciding import Order, decide
 
+    if code is not None:
+        from commands.codes import confirm
+
+        await confirm(cli, request_id, user, code)
     await decide(cli, Order(request_id, "approve", user, reason, key_file, decision_id, signal, wait))
 
 
@@ -113,20 +120,6 @@ async def release(cli: Cli, request_id: Id, user: AsUser) -> None:
     from commands.assigning import assign_request
 
     await assign_request(cli, request_id, "release", actor=user, assignee=None)
-
-
-async def assign(
-    cli: Cli,
-    request_id: Id,
-    user: AsUser,
-    assignee: Annotated[
-        str, typer.Option("--to", metavar="USER", help="Who works on it.", show_default=False)
-    ],
-) -> None:
-    """Give a request to somebody to work on."""
-    from commands.assigning import assign_request
-
-    await assign_request(cli, request_id, "assign", actor=user, assignee=assignee)
 
 
 async def comment(

@@ -10,8 +10,9 @@ from commands.lookup import load_request
 from domain.errors import InvalidInput, NotOpen
 from domain.steps import AssignMessage, CommentMessage
 from domain.text import check_text
-from starter.decisions import send_assignment, send_comment
+from starter.decisions import send_assignment
 from starter.ids import new_message_id
+from starter.talking import say
 from starter.temporal import reachable
 
 
@@ -34,7 +35,10 @@ async def assign_request(cli: Cli, name: str, verb: str, *, actor: str, assignee
 
 
 async def comment_request(cli: Cli, name: str, *, author: str, text: str) -> None:
-    """Leave a comment with the workflow; raises InvalidInput, NotOpen when the request has ended."""
+    """Leave a comment with the workflow or, as the client and after the end, write it at once.
+
+    Raises InvalidInput, NotFound, Refused.
+    """
     check_text(text, "text")
     comment_id = new_message_id()
     try:
@@ -42,15 +46,15 @@ async def comment_request(cli: Cli, name: str, *, author: str, text: str) -> Non
     except ValidationError as error:
         raise _malformed(error) from error
     async with cli.database() as database:
-        request_id = (await load_request(database, name)).request.id
+        record = await load_request(database, name)
+        request_id = record.request.id
         try:
-            async with reachable(await cli.temporal()) as client:
-                await send_comment(client, request_id, message)
+            written = await say(cli.temporal, database, record, message)
         except NotOpen as error:
             raise refuse_closed(await load_request(database, request_id), error) from error
     cli.emit(
-        {"id": request_id, "comment_id": comment_id, "sent": "signal"},
-        lambda: f"the comment is left with {request_id}",
+        {"id": request_id, "comment_id": comment_id, "sent": "stored" if written else "signal"},
+        lambda: f"the comment is {'with' if written else 'left with'} {request_id}",
     )
 
 

@@ -67,9 +67,10 @@ async def verify(
     ] = None,
     tenant: Tenant = None,
 ) -> None:
-    """Check that no event was changed, removed, swapped or inserted."""
+    """Check that no event was changed, removed, swapped or inserted, and every decision by a delegate."""
     from commands.chain import load_chain, parse_head, read_file
     from domain.audit import verify_chain
+    from domain.delegated import verify_delegated
 
     if file is not None:
         events = read_file(file)
@@ -86,4 +87,10 @@ async def verify(
     }
     if not report.intact:
         raise cli.fail("chain_broken", report.fault or "the chain is broken", **document)
-    cli.emit(document, lambda: f"intact: {report.events} events of {code}, head {document['head']}")
+    delegated = verify_delegated(events)
+    document["delegated"] = delegated.decisions
+    if delegated.faults:
+        document["faults"] = list(delegated.faults)
+        raise cli.fail("delegation_unproven", delegated.faults[0], **document)
+    proven = f", decisions by delegates, all proven: {delegated.decisions}" if delegated.decisions else ""
+    cli.emit(document, lambda: f"intact: {report.events} events of {code}{proven}, head {document['head']}")

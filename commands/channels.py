@@ -60,20 +60,12 @@ async def set_channel(
     actor: Actor = None,
 ) -> None:
     """Create or replace a channel."""
-    from db.writes import dictionaries
+    from commands.entries import put
+    from domain.entry import Kind
 
-    values = dict(_setting(text) for text in settings or ())
-    async with cli.transaction() as tx:
-        await dictionaries.set_channel(
-            tx,
-            tenant=cli.tenant(tenant),
-            name=name,
-            kind=kind,
-            settings=values,
-            actor=cli.actor(actor),
-            at=datetime.now(UTC),
-        )
-    cli.emit({"name": name, "kind": kind, "settings": values}, lambda: f"channel {name} is set")
+    values = {"kind": kind, "settings": dict(_setting(text) for text in settings or ())}
+    outcome = await put(cli, Kind.CHANNEL, name, values, tenant, actor)
+    cli.emit({"name": name, **outcome.fields}, lambda: f"channel {name} is set")
 
 
 async def remove(cli: Cli, name: Name, tenant: Tenant = None, actor: Actor = None) -> None:

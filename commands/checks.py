@@ -8,11 +8,11 @@ import stat
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-from commands import authority_checks
+from commands import authority_checks, document_checks
 from commands.context import Cli
 from commands.findings import Finding
 from domain.errors import MintkeeperError
-from domain.steps import MAINTENANCE_QUEUE, MINT_QUEUE, STELLAR_QUEUE
+from domain.steps import MAINTENANCE_QUEUE, MINT_QUEUE, STELLAR_QUEUE, UPLOADS_QUEUE
 from settings import Settings
 
 _PATIENCE_SECONDS = 5.0
@@ -31,6 +31,7 @@ async def examine(cli: Cli) -> list[Finding]:
     findings.append(await _horizon(settings, through_proxy=cli.stack is None))
     findings += _signers(cli, settings)
     findings += _channels(cli, settings)
+    findings += await document_checks.documents(cli, settings)
     findings += _keys(cli)
     findings += authority_checks.authority(cli)
     return findings
@@ -75,7 +76,7 @@ async def _temporal(cli: Cli) -> AsyncIterator[Finding]:
         missing = await missing_search_attributes(client)
         polled = {
             queue: await worker_polls(client, queue)
-            for queue in (MINT_QUEUE, STELLAR_QUEUE, MAINTENANCE_QUEUE)
+            for queue in (MINT_QUEUE, STELLAR_QUEUE, MAINTENANCE_QUEUE, UPLOADS_QUEUE)
         }
     except MintkeeperError as error:
         yield Finding("temporal", "failed", error.message, "run 'mintkeeper up', or set TEMPORAL_ADDRESS")

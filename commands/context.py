@@ -16,7 +16,7 @@ import sys
 import tempfile
 import traceback
 import typing
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from commands.stack import Stack, read_stack
-from domain.errors import ConfigurationError, MintkeeperError
+from domain.errors import ConfigurationError, FieldsError, MintkeeperError
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -156,7 +156,7 @@ class Cli:
     def fail(self, code: str, message: str, **details: Any) -> typer.Exit:
         """Report an error in the promised form; the caller raises the answer."""
         message = " ".join(message.split())
-        sys.stderr.write(f"error: {message}\n")
+        sys.stderr.write(f"error: {_in_lines(message, details.get('fields', {}))}\n")
         if self.as_json:
             sys.stdout.write(json.dumps({"error": {"code": code, "message": message, **details}}) + "\n")
         return typer.Exit(1)
@@ -232,10 +232,19 @@ def _run(work: Coroutine[Any, Any, None], *, server: bool) -> None:
     uvloop.run(work)
 
 
-def error_details(error: MintkeeperError) -> dict[str, str]:
+def _in_lines(message: str, fields: Mapping[str, str]) -> str:
+    """A message that says what is wrong with several fields, with a line for each."""
+    if len(fields) < 2:
+        return message
+    head = message.partition(f": {next(iter(fields))}: ")[0]
+    return head + "".join(f"\n  {name}: {' '.join(told.split())}" for name, told in fields.items())
+
+
+def error_details(error: MintkeeperError) -> dict[str, Any]:
     """What an error knows beyond its code and message."""
     names = ("field", "reason")
-    return {name: str(value) for name in names if (value := getattr(error, name, ""))}
+    told: dict[str, Any] = {name: str(value) for name in names if (value := getattr(error, name, ""))}
+    return told | ({"fields": dict(error.fields)} if isinstance(error, FieldsError) and error.fields else {})
 
 
 def _shared(name: str, annotation: Any, default: object) -> inspect.Parameter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from commands.context import Cli
 from db import reads
 from db.session import Database, Transaction
 from domain.errors import NotFound
@@ -30,6 +31,20 @@ async def check_tenant(tx: Transaction, tenant: str) -> None:
     known = [each.code for each in await reads.tenants(tx)]
     if tenant not in known:
         raise NotFound(f"unknown tenant {tenant!r}: there are {', '.join(sorted(known)) or 'none yet'}")
+
+
+async def only_tenant_of(tx: Transaction, cli: Cli, user: str) -> str:
+    """The tenant meant where none is named: the stack's, else the one that knows the user.
+
+    Raises NotFound when none does, ConfigurationError when several do.
+    """
+    if cli.stack is not None:
+        return cli.stack.tenant
+    known = [each.code for each in await reads.tenants(tx)]
+    found = [code for code in known if any(one.name == user for one in await reads.users(tx, code))]
+    if not found:
+        raise NotFound(f"unknown user {user!r}: see 'mintkeeper user list'")
+    return found[0] if len(found) == 1 else cli.tenant(None)
 
 
 async def check_user(tx: Transaction, name: str, tenant: str | None) -> None:

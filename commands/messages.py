@@ -8,7 +8,7 @@ import typer
 
 from commands.context import Cli, command
 from commands.delivering import list_deliveries, retry, show
-from commands.options import option
+from commands.options import Tenant, option
 from commands.revoking import revoke
 
 
@@ -26,15 +26,18 @@ def register(app: typer.Typer) -> None:
 
 
 async def list_notifications(
-    cli: Cli, user: Annotated[str, option("--for", "Whose messages.", "USER")]
+    cli: Cli, user: Annotated[str, option("--for", "Whose messages.", "USER")], tenant: Tenant = None
 ) -> None:
-    """List what a user finds in the app."""
+    """List what a user of a tenant finds in the app."""
     from commands.documents import plain
+    from commands.lookup import only_tenant_of
     from commands.render import plain_table
     from db import reads
 
     async with cli.transaction() as tx:
-        found = [plain(message.model_dump()) for message in await reads.notifications_for(tx, user)]
+        of_tenant = tenant or await only_tenant_of(tx, cli, user)
+        messages = await reads.notifications_for(tx, user, of_tenant)
+    found = [plain(message.model_dump()) for message in messages]
     columns = ("created_at", "event", "kind", "request_id", "body", "read_at")
     rows = [[message[name] for name in columns] for message in found]
     cli.emit({"notifications": found}, lambda: plain_table(columns, rows, f"no messages for {user}"))

@@ -48,10 +48,11 @@ def _window(text: str, zone: str | None) -> dict[str, Any]:
         raise InvalidInput(f"{text!r} is no window: write 'mon-fri 22:00-07:00 Europe/Berlin'", "quiet")
     if not (named or zone):
         raise InvalidInput(f"{text!r} names no time zone: write 'mon-fri 22:00-07:00 Europe/Berlin'", "zone")
-    return {"days": _days(days), "from": begin, "to": end, "zone": named or zone}
+    return {"days": days_of(days), "from": begin, "to": end, "zone": named or zone}
 
 
-def _days(text: str) -> list[str]:
+def days_of(text: str) -> list[str]:
+    """The days in `mon-wed,sat`; what is no day stays, for the check that follows."""
     from domain.quiet_hours import DAYS
 
     found: list[str] = []

@@ -33,7 +33,10 @@ _STYLES = {
     MintStatus.CONFIRMED: "green",
     MintStatus.ANOMALY: "bold white on red",
 }
-_TOLD = ("stage", "deliveries", "tier", "assignee", "status", "outcome", "text", "message", "reason")
+_TOLD = (
+    *("stage", "deliveries", "tier", "onBehalfOf", "assignee", "status", "outcome", "text", "filename"),
+    *("message", "reason"),
+)
 """Details of an audit event that a timeline tells people; `show --json` has them all."""
 
 _PLAIN_WIDTH = 200
@@ -121,11 +124,12 @@ def _facts(record: RequestRecord, document: Document, url: str | None) -> Iterat
     if record.resubmitted_as:
         yield "re-submitted as", record.resubmitted_as
     for approval in record.approvals:
-        yield "approved by", f"{approval.approver} (tier {approval.tier}) {approval.reason}".rstrip()
+        whose = f"for {approval.on_behalf_of}, " if approval.on_behalf_of else ""
+        yield "approved by", f"{approval.approver} ({whose}tier {approval.tier}) {approval.reason}".rstrip()
     if record.status is MintStatus.PENDING:
         tiers = ", ".join(map(str, document["eligible_tiers"]))
         yield "awaits", f"{record.missing.text()}; tier {tiers} may decide"
-        yield "assignee", record.assignee or "nobody"
+        yield "assignee", _assignee(record)
         if document["acknowledged"]:
             yield "on it", f"{document['acknowledged']['by']} since {document['acknowledged']['at']}"
     if due := next_due(record):
@@ -144,6 +148,14 @@ def _facts(record: RequestRecord, document: Document, url: str | None) -> Iterat
     yield "digest", document["digest"]
     if url:
         yield "workflow", Text(url, style="blue underline")
+
+
+def _assignee(record: RequestRecord) -> str:
+    if record.assigned_at is None:
+        since = f" since {utc_text(record.unassigned_since)}" if record.unassigned_since else ""
+        return f"nobody{since}"
+    how = ", by the sweep: whoever claims it gets it" if record.assigned_automatically else ""
+    return f"{record.assignee} since {utc_text(record.assigned_at)}{how}"
 
 
 def _submission_facts(sent: Document) -> Iterator[tuple[str, str]]:

@@ -143,9 +143,11 @@ async def watch(
 async def _load(cli: Cli, request_id: str) -> tuple[RequestRecord, dict[str, Any]]:
     from commands.documents import request_document
     from commands.lookup import find_request
+    from commands.talk_documents import conversation_document
     from db import reads
 
     async with cli.transaction() as tx:
         record = await find_request(tx, request_id)
         timeline = await reads.timeline(tx, record.request.id)
-    return record, request_document(record, timeline)
+        talk = await conversation_document(tx, record.request.id)
+    return record, {**request_document(record, timeline), **talk}

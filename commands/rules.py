@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from commands.context import Cli, command
 from commands.options import Actor, Tenant, Text, option
-
-if TYPE_CHECKING:
-    from domain.approvals import ApprovalRule
 
 Position = Annotated[int, typer.Argument(min=0, metavar="POSITION", help="The first match counts.")]
 
@@ -28,29 +25,21 @@ def register(app: typer.Typer) -> None:
 
 async def list_rules(cli: Cli, tenant: Tenant = None) -> None:
     """List the tenant's rules."""
-    from commands.render import plain_table
-    from db import reads
+    from commands.entries import table
 
-    async with cli.transaction() as tx:
-        documents = [_document(rule) for rule in await reads.rules(tx, cli.tenant(tenant))]
-    columns = list(documents[0]) if documents else []
-    rows = [list(document.values()) for document in documents]
-    cli.emit({"rules": documents}, lambda: plain_table(columns, rows, "no rules: every mint is denied"))
+    documents = await _documents(cli, tenant)
+    table(cli, "rules", documents, list(documents[0]) if documents else [], "no rules: every mint is denied")
 
 
 async def show(cli: Cli, position: Position, tenant: Tenant = None) -> None:
     """Show one rule."""
-    from commands.render import plain_fields
-    from db import reads
+    from commands.entries import fields
     from domain.errors import NotFound
 
-    async with cli.transaction() as tx:
-        rules = await reads.rules(tx, cli.tenant(tenant))
-    found = next((rule for rule in rules if rule.position == position), None)
-    if found is None:
+    found = [rule for rule in await _documents(cli, tenant) if rule["position"] == position]
+    if not found:
         raise NotFound(f"there is no approval rule at position {position}: see 'mintkeeper rule list'")
-    document = _document(found)
-    cli.emit(document, lambda: plain_fields(document))
+    fields(cli, found[0])
 
 
 async def set_rule(
@@ -65,32 +54,28 @@ async def set_rule(
         int | None, option("--at-least-one-of-tier", "One approver has this tier or a higher one.")
     ] = None,
     daily_cap: Annotated[Text, option("--daily-cap", "At most so much of an asset in 24 h.")] = None,
+    step_up_above: Annotated[
+        Text, option("--step-up-above", "Who approves more needs a one-time code too; kept unless said.")
+    ] = None,
+    no_step_up: Annotated[
+        bool, typer.Option("--no-step-up", help="Nobody needs a one-time code.", show_default=False)
+    ] = False,
     tenant: Tenant = None,
     actor: Actor = None,
 ) -> None:
     """Create or replace the rule at a position."""
-    from pydantic import ValidationError
-
-    from db.writes import dictionaries
-    from domain.amounts import parse_amount
-    from domain.approvals import ApprovalRule
-    from domain.errors import InvalidInput
+    from commands.entries import choice, put
+    from domain.entry import Kind
 
     values: dict[str, Any] = {
-        "tenant": cli.tenant(tenant), "position": position, "asset": asset, "approvals": approvals,
-        "min_tier": min_tier, "at_least_one_of_tier": at_least_one_of_tier,
+        "asset": asset, "approvals": approvals, "min_tier": min_tier,
+        "at_least_one_of_tier": at_least_one_of_tier, "min": minimum or "0", "max": maximum,
+        "daily_cap": daily_cap, **choice("step-up", no_step_up, step_up_above=step_up_above),
     }  # fmt: skip
-    amounts = {"min_stroops": minimum, "max_stroops": maximum, "daily_cap_stroops": daily_cap}
-    values |= {name: parse_amount(text) for name, text in amounts.items() if text is not None}
-    try:
-        rule = ApprovalRule(**values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "rule"
-        raise InvalidInput(f"{where}: {first['msg']}", where) from error
-    async with cli.transaction() as tx:
-        await dictionaries.set_rule(tx, rule=rule, actor=cli.actor(actor), at=datetime.now(UTC))
-    cli.emit(_document(rule), lambda: f"rule {position} of {rule.tenant} is set")
+    outcome = await put(cli, Kind.RULE, str(position), values, tenant, actor)
+    cli.emit(
+        {"position": position, **outcome.fields}, lambda: f"rule {position} of {cli.tenant(tenant)} is set"
+    )
 
 
 async def remove(cli: Cli, position: Position, tenant: Tenant = None, actor: Actor = None) -> None:
@@ -104,17 +89,9 @@ async def remove(cli: Cli, position: Position, tenant: Tenant = None, actor: Act
     cli.emit({"position": position, "removed": True}, lambda: f"rule {position} is removed")
 
 
-def _document(rule: ApprovalRule) -> dict[str, Any]:
-    from domain.amounts import MAX_STROOPS, format_amount
+async def _documents(cli: Cli, tenant: str | None) -> list[dict[str, Any]]:
+    from commands.entries import all_of
+    from domain.entry import Kind
 
-    cap, highest = rule.daily_cap_stroops, rule.max_stroops
-    return {
-        "position": rule.position,
-        "asset": rule.asset,
-        "min": format_amount(rule.min_stroops),
-        "max": None if highest == MAX_STROOPS else format_amount(highest),
-        "approvals": rule.approvals,
-        "min_tier": rule.min_tier,
-        "at_least_one_of_tier": rule.at_least_one_of_tier,
-        "daily_cap": None if cap is None else format_amount(cap),
-    }
+    found = await all_of(cli, Kind.RULE, tenant)
+    return [{"position": int(code), **fields} for code, fields in found.items()]

@@ -20,16 +20,27 @@ Action = Annotated[
     str,
     option(
         "--action",
-        "policy.publish, policy.switch, policy.delete, escalation.cancel or escalation.resume.",
+        "policy.publish, policy.switch, policy.delete, escalation.cancel, escalation.resume, absence.set, "
+        "absence.end, dictionary.set, dictionary.remove, config.apply, request.comment "
+        "or request.attach.",
         "ACTION",
     ),
 ]
-Target = Annotated[str, option("--target", "Id of the policy or escalation run.", "ID")]
+Target = Annotated[
+    str,
+    option(
+        "--target",
+        "Id of the policy, escalation run, absence or request; for absence.set the user, for "
+        "a dictionary KIND:CODE, for config.apply the tenant.",
+        "ID",
+    ),
+]
 Body = Annotated[
     Path | None,
     typer.Argument(
         metavar="FILE",
-        help='JSON that goes with it: the policy to publish, {"reason": "…"} to cancel.',
+        help='JSON (or .yaml) that goes with it: the policy to publish, {"reason": "…"} to cancel, '
+        '{"text": "…"} to comment.',
         show_default=False,
     ),
 ]
@@ -89,7 +100,7 @@ def _body(file: Path | None) -> dict[str, Any]:
     if file is None:
         return {}
     try:
-        body = json.loads(file.read_bytes())
+        body = _parsed(file)
     except OSError as error:
         raise InvalidInput(f"{file} can't be read: {error.strerror}", "file") from error
     except ValueError as error:
@@ -97,3 +108,11 @@ def _body(file: Path | None) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise InvalidInput(f"{file} holds no JSON object", "file")
     return body
+
+
+def _parsed(file: Path) -> Any:
+    if file.suffix not in (".yaml", ".yml"):
+        return json.loads(file.read_bytes())
+    from domain.plain_yaml import read_yaml
+
+    return read_yaml(file.read_bytes(), str(file))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +10,7 @@ import typer
 from commands.context import Cli, command
 from commands.options import Actor, Tenant, Text, option
 from commands.quiet import NoQuiet, Quiet, quiet_text, read_quiet
+from commands.weekly import Always, WorkingHours, read_weekly, weekly_text
 from domain.errors import NotFound
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ async def list_users(cli: Cli, tenant: Tenant = None) -> None:
     async with cli.transaction() as tx:
         users = [user.model_dump(mode="json") for user in await reads.users(tx, cli.tenant(tenant))]
     columns = (
-        "name", "roles", "tier", "active", "email", "time_zone", "quiet_hours", "primary_topic", "topics",
-        "keys",
+        "name", "roles", "tier", "active", "email", "time_zone", "working_hours", "quiet_hours",
+        "primary_topic", "topics", "max_load", "keys",
     )  # fmt: skip
     rows = [[_cell(_readable(user)[column]) for column in columns] for user in users]
     cli.emit({"users": users}, lambda: plain_table(columns, rows, "no users"))
@@ -79,44 +79,56 @@ async def set_user(
     active: Annotated[
         bool | None, typer.Option("--active/--inactive", help="May act at all.", show_default=False)
     ] = None,
+    working_hours: WorkingHours = None,
+    always: Always = False,
+    max_load: Annotated[
+        Text, option("--max-load", "The sweep gives them no more open requests than this.", "N")
+    ] = None,
+    no_max_load: Annotated[
+        bool, typer.Option("--no-max-load", help="As many as there are.", show_default=False)
+    ] = False,
     quiet: Quiet = None,
     no_quiet: NoQuiet = False,
     tenant: Tenant = None,
     actor: Actor = None,
 ) -> None:
     """Create a user, or change what is given of one."""
+    from commands.entries import by, choice, given, number
     from db import reads
-    from db.writes import dictionaries
+    from db.reads.entries import entries
+    from db.writes.entries import set_entry
+    from domain.entry import Kind
 
-    code = cli.tenant(tenant)
-    given: dict[str, Any] = {
-        "roles": [role.value for role in roles] if roles else None, "tier": tier, "email": email,
-        "telegram_chat": telegram_chat, "time_zone": time_zone, "primary_topic": primary_topic,
-        "topics": topics or None, "active": active,
-    }  # fmt: skip
+    values = given(
+        roles=[role.value for role in roles] if roles else None,
+        tier=tier,
+        email=email,
+        telegram_chat=telegram_chat,
+        time_zone=time_zone,
+        primary_topic=primary_topic,
+        topics=topics or None,
+        active=active,
+    )
+    values |= choice("max-load", no_max_load, max_load=number(max_load))
+    values |= read_weekly(working_hours, always, "working_hours")
+    who = by(cli, tenant, actor)
     async with cli.transaction() as tx:
-        known = _find(await reads.users(tx, code), name)
-        before = known.model_dump(exclude={"name", "keys", "quiet_hours"}) if known else {"roles": ()}
-        values = {**before, **{key: value for key, value in given.items() if value is not None}}
-        hours = read_quiet(quiet, no_quiet, values.get("time_zone", "UTC"))
-        by: dict[str, Any] = {
-            "tenant": code, "name": _valid(name), "actor": cli.actor(actor), "at": datetime.now(UTC)
-        }  # fmt: skip
-        await dictionaries.set_user(tx, **by, **values)
-        if hours is not None:
-            await dictionaries.set_user_quiet_hours(tx, **by, hours=hours)
-        after = _find(await reads.users(tx, code), name)
-    cli.emit(after.model_dump(mode="json") if after else {}, lambda: f"user {name} of {code} is set")
+        known = (await entries(tx, who.tenant, Kind.USER)).get(name, {})
+        # a window that names no zone is in the user's own
+        hours = read_quiet(quiet, no_quiet, time_zone or known.get("time_zone", "UTC"))
+        values |= {} if hours is None else {"quiet_hours": hours.raw()}
+        await set_entry(tx, Kind.USER, name, values, who)
+        after = _find(await reads.users(tx, who.tenant), name)
+    document = after.model_dump(mode="json") if after else {}
+    cli.emit(document, lambda: f"user {name} of {who.tenant} is set")
 
 
 async def remove(cli: Cli, name: Name, tenant: Tenant = None, actor: Actor = None) -> None:
     """Deactivate a user: decides nothing, is told nothing; what they did stays."""
-    from db.writes import dictionaries
+    from commands.entries import take_away
+    from domain.entry import Kind
 
-    async with cli.transaction() as tx:
-        await dictionaries.deactivate_user(
-            tx, tenant=cli.tenant(tenant), name=name, actor=cli.actor(actor), at=datetime.now(UTC)
-        )
+    await take_away(cli, Kind.USER, name, tenant, actor)
     cli.emit({"name": name, "active": False}, lambda: f"user {name} is not active any more")
 
 
@@ -124,20 +136,9 @@ def _find(users: list[User], name: str) -> User | None:
     return next((user for user in users if user.name == name), None)
 
 
-def _valid(name: str) -> str:
-    from pydantic import TypeAdapter, ValidationError
-
-    from domain.errors import InvalidInput
-    from domain.text import UserName
-
-    try:
-        return TypeAdapter[str](UserName).validate_python(name)
-    except ValidationError as error:
-        raise InvalidInput(f"user name {name!r} is not valid: {error.errors()[0]['msg']}", "user") from error
-
-
 def _readable(user: dict[str, Any]) -> dict[str, Any]:
-    return {**user, "quiet_hours": quiet_text(user["quiet_hours"])}
+    hours = weekly_text(user["working_hours"])
+    return {**user, "quiet_hours": quiet_text(user["quiet_hours"]), "working_hours": hours}
 
 
 def _cell(value: Any) -> Any:

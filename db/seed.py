@@ -10,6 +10,8 @@ from db.writes import dictionaries, publication
 from domain.amounts import STROOPS_PER_UNIT
 from domain.approvals import ActorRole, ApprovalRule
 from domain.escalation import EscalationPolicy, Grants, Notify, Stage
+from domain.mint_request import MintStatus
+from domain.sla import STATUS_NAMES, STATUS_TYPES
 
 TENANT = "acme"
 TOPICS = ("treasury-eu", "treasury-us")
@@ -48,6 +50,11 @@ _PEOPLE: Mapping[str, tuple[tuple[ActorRole, ...], int | None]] = {
     "rita": (("requester",), None),
     "adam": (("admin",), None),
     "lena": (("auditor",), None),
+}
+_SLA_HOURS = {
+    ("PENDING", "APPROVED"): 12,
+    ("APPROVED", "SUBMITTING"): 1,
+    ("SUBMITTING", "CONFIRMED"): 1,
 }
 _CHANNELS = {
     "in-app": ("in-app", {}),
@@ -125,8 +132,37 @@ async def _organisation(tx: Transaction, at: datetime) -> None:
     )
     for topic in TOPICS:
         await dictionaries.set_topic(
-            tx, tenant=TENANT, code=topic, name=topic, department=DEPARTMENT, actor=_ACTOR, at=at
+            tx,
+            tenant=TENANT,
+            code=topic,
+            name=topic,
+            department=DEPARTMENT,
+            auto_assign_after_hours=1,
+            actor=_ACTOR,
+            at=at,
         )
+        for (begin, end), hours in _SLA_HOURS.items():
+            await dictionaries.set_transition(
+                tx,
+                tenant=TENANT,
+                topic=topic,
+                from_status=begin,
+                to_status=end,
+                sla_hours=hours,
+                actor=_ACTOR,
+                at=at,
+            )
+    unclear = MintStatus.ANOMALY
+    await dictionaries.set_status(
+        tx,
+        tenant=TENANT,
+        code=unclear,
+        name=STATUS_NAMES[unclear],
+        type=STATUS_TYPES[unclear],
+        sla_hours=4,
+        actor=_ACTOR,
+        at=at,
+    )
     for name, (kind, settings) in _CHANNELS.items():
         await dictionaries.set_channel(
             tx, tenant=TENANT, name=name, kind=kind, settings=settings, actor=_ACTOR, at=at

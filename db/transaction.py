@@ -68,6 +68,10 @@ class Transaction:
         except psycopg.Error as error:
             raise _wrapped("COMMIT", error) from error
 
+    async def roll_back(self) -> None:
+        """Take everything back; what comes after is a transaction of its own."""
+        await self._driver.rollback()
+
     async def discard(self) -> None:
         """Take a broken connection out of the pool."""
         await self._connection.invalidate()

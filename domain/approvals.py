@@ -63,6 +63,9 @@ class RefusalReason(StrEnum):
     NOT_OPEN = "not_open"
     EXPIRED = "expired"
     DAILY_CAP = "daily_cap"
+    STEP_UP_REQUIRED = "step_up_required"
+    DELEGATED = "delegated"
+    DELEGATION_UNPROVEN = "delegation_unproven"
 
 
 class Decision(BaseModel):

@@ -35,6 +35,10 @@ ADMINS_AND_APPROVERS: Final[Set[ActorRole]] = frozenset({"admin", "approver"})
 """Who may stop or resume a run's stages."""
 
 
+EVERYBODY: Final[Set[ActorRole]] = frozenset({"requester", "approver", "admin", "auditor"})
+"""Who may take part in a conversation."""
+
+
 class CommandAction(StrEnum):
     """What a command may do."""
 
@@ -43,6 +47,13 @@ class CommandAction(StrEnum):
     DELETE_POLICY = "policy.delete"
     CANCEL_ESCALATION = "escalation.cancel"
     RESUME_ESCALATION = "escalation.resume"
+    SET_ENTRY = "dictionary.set"
+    REMOVE_ENTRY = "dictionary.remove"
+    APPLY_CONFIGURATION = "config.apply"
+    REQUEST_COMMENT = "request.comment"
+    REQUEST_ATTACH = "request.attach"
+    SET_ABSENCE = "absence.set"
+    END_ABSENCE = "absence.end"
 
 
 class CommandRefusal(StrEnum):
@@ -68,7 +79,7 @@ class Command(BaseModel):
     tenant: Annotated[str, Field(min_length=1, max_length=63)]
     actor: UserName
     action: CommandAction
-    target: Annotated[str, Field(min_length=1, max_length=64)]
+    target: Annotated[str, Field(min_length=1, max_length=160)]
     """The id of the policy or run that it is about."""
     body: dict[str, Any] = {}
     """What the action needs beside its target: the policy to publish, the reason to cancel."""

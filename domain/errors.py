@@ -1,12 +1,14 @@
 """Every error a user can meet, as one closed tree.
 
 MintkeeperError
-├── InvalidInput          what was typed or sent can't be right
-├── NotFound              a request, user, policy … that does not exist
+├── FieldsError           (never by itself) with a message for each field
+│   ├── InvalidInput      what was typed or sent can't be right
+│   └── NotFound          a request, user, policy … that does not exist
 ├── Refused               a rule of the house says no
 │   ├── DecisionRefused   a decision had no effect (`reason` says which rule)
 │   ├── AckRefused        an acknowledgement had no effect (`reason` says why)
 │   ├── CommandRefused    a signed command had no effect (`reason` says why)
+│   ├── AccessRefused     a pass or one-time code lets nobody in (`reason` says why)
 │   ├── NotOpen           the request is no longer PENDING
 │   ├── TransitionRefused a state change that the table of transitions lacks
 │   ├── PrecheckFailed    the destination or the issuer is not ready on the ledger
@@ -34,17 +36,23 @@ class MintkeeperError(Exception):
         self.message = message
 
 
-class InvalidInput(MintkeeperError):
-    """What was typed or sent can't be right; `field` names the offending part."""
+class FieldsError(MintkeeperError):
+    """May say what is wrong field by field: `fields`, which the message ends with; `field` is the first."""
+
+    def __init__(self, message: str, field: str = "", fields: Mapping[str, str] | None = None) -> None:
+        self.fields = dict(fields or {})
+        self.field = field or next(iter(self.fields), "")
+        told = "; ".join(f"{name}: {what}" for name, what in self.fields.items())
+        super().__init__(f"{message}: {told}" if told else message)
+
+
+class InvalidInput(FieldsError):
+    """What was typed or sent can't be right; `field` names the offending part, `fields` every one."""
 
     code = "invalid_input"
 
-    def __init__(self, message: str, field: str = "") -> None:
-        super().__init__(message)
-        self.field = field
 
-
-class NotFound(MintkeeperError):
+class NotFound(FieldsError):
     """Names something that does not exist."""
 
     code = "not_found"
@@ -84,6 +92,16 @@ class CommandRefused(Refused):
     """A signed command that had no effect; `reason` is one of `domain.commands.CommandRefusal`."""
 
     code = "command_refused"
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class AccessRefused(Refused):
+    """A pass or a one-time code that lets nobody in; `reason` is one of `domain.passes.AccessRefusal`."""
+
+    code = "access_refused"
 
     def __init__(self, message: str, reason: str) -> None:
         super().__init__(message)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from domain.approvals import RESOLUTIONS, Decision, RefusalReason, Verdict
+from domain.authority import authority_of
 from domain.errors import DecisionRefused
 from domain.mint_request import MintStatus
 from domain.records import RequestRecord, Signer
@@ -41,7 +42,13 @@ def judge(
     if decision.verdict is Verdict.CANCEL:
         _judge_cancel(record, signer)
     else:
-        _judge_approver(decision, record, signer)
+        _judge_approver(decision, record, signer, now)
+
+
+def needs_step_up(decision: Decision, record: RequestRecord) -> bool:
+    """Tell whether it takes effect only with a one-time code: it approves more than the rule's amount."""
+    above = record.rule.step_up_above_stroops
+    return decision.verdict is Verdict.APPROVE and above is not None and record.request.amount > above
 
 
 def outcome_of(resolution: Verdict) -> Outcome:
@@ -61,21 +68,18 @@ def _judge_cancel(record: RequestRecord, signer: Signer) -> None:
         raise _refuse("only the requester or an admin may cancel", RefusalReason.NOT_ENTITLED)
 
 
-def _judge_approver(decision: Decision, record: RequestRecord, signer: Signer) -> None:
+def _judge_approver(decision: Decision, record: RequestRecord, signer: Signer, now: datetime) -> None:
     if _same_person(signer, record):
         raise _refuse(
             "four eyes: the requester can't decide on their own request", RefusalReason.SELF_APPROVAL
         )
     if "approver" not in signer.roles or signer.tier is None:
         raise _refuse(f"{signer.name} is not an approver", RefusalReason.UNKNOWN_APPROVER)
-    if not record.rule.may_decide(signer.tier, record.granted_tiers):
-        eligible = ", ".join(map(str, record.rule.eligible_tiers(record.granted_tiers)))
-        raise _refuse(
-            f"tier {signer.tier} may not decide yet; now it is tier {eligible}",
-            RefusalReason.TIER_NOT_ELIGIBLE,
-        )
+    authority_of(decision, record, signer, now)
     if any(approval.approver == signer.name for approval in record.approvals):
         raise _refuse(f"{signer.name} has approved already", RefusalReason.ALREADY_DECIDED)
+    if any(approval.on_behalf_of == signer.name for approval in record.approvals):
+        raise _refuse(f"somebody has approved for {signer.name} already", RefusalReason.ALREADY_DECIDED)
     if decision.verdict is Verdict.REJECT and not decision.reason.strip():
         raise _refuse("a rejection needs a reason", RefusalReason.REASON_MISSING)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from pydantic import BaseModel, ConfigDict
 
@@ -10,6 +11,8 @@ from domain.approvals import ActorRole, ApprovalRule
 from domain.escalation import EscalationPolicy, Stage
 
 _frozen = ConfigDict(frozen=True)
+
+NOBODY: Mapping[str, str | None] = MappingProxyType({})
 
 
 class Colleague(BaseModel):
@@ -57,6 +60,45 @@ def problems(policy: EscalationPolicy, today: Circumstances) -> list[str]:
     for rule in today.rules:
         found += _deadlock(rule, granted, today.people)
     return found
+
+
+def shortages(
+    policy: EscalationPolicy,
+    today: Circumstances,
+    absent: str,
+    delegate: str | None,
+    others: Mapping[str, str | None] = NOBODY,
+) -> list[str]:
+    """Approval rules that can't be satisfied while `absent` is away, and could be without that absence.
+
+    `others` are away at the same time: who, and who stands in for them, if anybody does.
+    """
+    granted = {stage.grants.tier for stage in policy.stages if stage.grants}
+    found: list[str] = []
+    for rule in today.rules:
+        before = _present(rule, granted, today.people, others)
+        if not _deadlock(rule, granted, before):
+            found += _deadlock(rule, granted, _present(rule, granted, before, {absent: delegate}))
+    return found
+
+
+def _present(
+    rule: ApprovalRule, granted: set[int], people: Sequence[Colleague], away: Mapping[str, str | None]
+) -> list[Colleague]:
+    """The people who remain; a delegate has the better tier of the two, but is still one person."""
+    tiers = {person.name: person.tier or 0 for person in people}
+    lent: dict[str, int] = {}
+    for absent, delegate in away.items():
+        tier = tiers.get(absent, 0)
+        if delegate is not None and rule.may_decide(tier, granted):
+            lent[delegate] = max(tier, lent.get(delegate, 0))
+    return [
+        person.model_copy(update={"tier": max(person.tier or 0, lent[person.name])})
+        if person.name in lent
+        else person
+        for person in people
+        if person.name not in away
+    ]
 
 
 def _unknown_channels(stage: Stage, today: Circumstances) -> Iterator[str]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from domain.absences import Delegation
 from domain.approvals import ActorRole, Approval, ApprovalRule, Tally, tally
 from domain.channels import SINGLE_KINDS
 from domain.escalation import EscalationPolicy, EscalationRun
@@ -70,6 +72,10 @@ class RequestRecord(BaseModel):
         """What the rule still lacks."""
         return tally(self.rule, self.approvals)
 
+    def answered(self, at: datetime) -> RequestRecord:
+        """The record with its first response, which may have been earlier than `at`."""
+        return self.model_copy(update={"first_response_at": self.first_response_at or at})
+
     def escalation(self) -> EscalationRun:
         """The run of its pinned policy, as far as it has come."""
         run = EscalationRun(self.policy, self.created_at, self.sla_scale, self.next_stage)
@@ -91,6 +97,8 @@ class Signer(BaseModel):
     tier: int | None
     public_keys: tuple[bytes, ...]
     """Raw Ed25519 keys that are registered and not revoked."""
+    delegations: tuple[Delegation, ...] = ()
+    """Absences that last or are to come: their own, and those in which they stand in."""
 
 
 class AuditEvent(BaseModel):

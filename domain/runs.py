@@ -16,7 +16,7 @@ import rfc8785
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from domain.escalation import EscalationPolicy, EscalationRun
-from domain.mint_request import TERMINAL, MintStatus, workflow_id
+from domain.mint_request import MintStatus, workflow_id
 
 _frozen = ConfigDict(frozen=True)
 
@@ -138,5 +138,5 @@ def is_over(kind: EventKind, occurrence: str, status: MintStatus) -> bool:
         case EventKind.STALLED:
             return status not in (MintStatus.APPROVED, MintStatus.SUBMITTING)
         case EventKind.SLA_OVERDUE:
-            # the occurrence begins with the status in which the request stays too long
-            return status in TERMINAL or status.value != occurrence.partition(":")[0]
+            # the occurrence begins with the status in which it stays too long, which may be an end
+            return status.value != occurrence.partition(":")[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from temporalio.api.enums.v1 import ScheduleOverlapPolicy as OverlapProto
 from temporalio.api.schedule.v1 import Schedule as ScheduleProto
@@ -15,7 +15,6 @@ from temporalio.client import (
     Schedule,
     ScheduleActionStartWorkflow,
     ScheduleAlreadyRunningError,
-    ScheduleDescription,
     ScheduleIntervalSpec,
     ScheduleOverlapPolicy,
     SchedulePolicy,
@@ -24,19 +23,32 @@ from temporalio.client import (
 )
 
 from domain.errors import Unavailable
-from domain.steps import MAINTENANCE_QUEUE
+from domain.steps import MAINTENANCE_QUEUE, UPLOADS_QUEUE
 
 OVERLAP_SKIP = OverlapProto.SCHEDULE_OVERLAP_POLICY_SKIP
 
 
 @dataclass(frozen=True)
 class Task:
-    """A periodic task: its schedule's id, the workflow it starts, and how often."""
+    """A periodic task: its schedule's id, the workflow it starts and where, and how often."""
 
     id: str
     workflow: str
     every: timedelta
     note: str
+    counts: tuple[tuple[str, str], ...]
+    """What its result has that operators want to see: fields and the words for them."""
+    queue: str = MAINTENANCE_QUEUE
+    offset: timedelta = timedelta()
+    """After each multiple of `every` since the epoch, so that the tasks do not all start at once."""
+
+    @property
+    def catchup_window(self) -> timedelta:
+        """How late a run is still made up after an outage of the server.
+
+        Each run looks at everything, so after the longest outage one is enough: the last that was missed.
+        """
+        return self.every
 
 
 TASKS = (
@@ -45,20 +57,54 @@ TASKS = (
         workflow="AuditPending",
         every=timedelta(minutes=30),
         note="finds open requests whose workflow is missing or late",
+        counts=(
+            ("checked", "checked"),
+            ("restarted", "restarted"),
+            ("late", "late"),
+            ("restarted_runs", "escalations restarted"),
+            ("returned_channels", "channel accounts returned"),
+            ("suspect_channels", "channel accounts suspect"),
+        ),
+    ),
+    Task(
+        id="sla-check",
+        workflow="SlaCheck",
+        every=timedelta(minutes=5),
+        note="finds requests that are overdue and tells whoever must know",
+        counts=(("overdue_total", "overdue"), ("alerts", "alerts"), ("alerts_failed", "alerts failed")),
+    ),
+    Task(
+        id="auto-assign-unclaimed",
+        workflow="AutoAssignUnclaimed",
+        every=timedelta(minutes=60),
+        note="gives requests that nobody has claimed to an approver",
+        counts=(
+            ("assigned", "assigned"),
+            ("waiting", "waiting"),
+            ("nobody", "without candidates"),
+            ("overtaken", "overtaken"),
+            ("failed", "failed"),
+        ),
+        offset=timedelta(minutes=7),
+    ),
+    Task(
+        id="cleanup-expired-otps",
+        workflow="CleanupExpiredOtps",
+        every=timedelta(minutes=60),
+        note="deletes one-time codes that are used or expired",
+        counts=(("deleted", "deleted"),),
+        offset=timedelta(minutes=37),
+    ),
+    Task(
+        id="cleanup-stale-uploads",
+        workflow="CleanupStaleUploads",
+        every=timedelta(hours=24),
+        note="removes uploads that were never finished, daily at 03:00 UTC, when few people upload",
+        counts=(("uploads", "uploads removed"), ("objects", "stray objects removed")),
+        queue=UPLOADS_QUEUE,
+        offset=timedelta(hours=3),
     ),
 )
-
-
-@dataclass(frozen=True)
-class ScheduleLine:
-    """One schedule as `schedules list` shows it."""
-
-    id: str
-    note: str
-    every: str
-    paused: bool
-    last_run: datetime | None
-    next_run: datetime | None
 
 
 UPDATE_ATTEMPTS = 20
@@ -81,38 +127,11 @@ async def apply(client: Client) -> list[str]:
     return [task.id for task in TASKS]
 
 
-async def lines(client: Client) -> list[ScheduleLine]:
-    """Every schedule of ours that exists. Raises RPCError."""
-    found = []
-    for task in TASKS:
-        description = await client.get_schedule_handle(task.id).describe()
-        recent = description.info.recent_actions
-        upcoming = description.info.next_action_times
-        found.append(
-            ScheduleLine(
-                id=task.id,
-                note=task.note,
-                every=f"{_interval(description).total_seconds() / 60:.0f} min",
-                paused=description.schedule.state.paused,
-                last_run=recent[-1].started_at if recent else None,
-                next_run=upcoming[0] if upcoming else None,
-            )
-        )
-    return found
-
-
-def _interval(description: ScheduleDescription) -> timedelta:
-    """How often it really runs, which `schedules apply` may have to mend."""
-    return (
-        description.schedule.spec.intervals[0].every if description.schedule.spec.intervals else timedelta()
-    )
-
-
 def _schedule(task: Task) -> Schedule:
     return Schedule(
-        action=ScheduleActionStartWorkflow(task.workflow, id=task.id, task_queue=MAINTENANCE_QUEUE),
-        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=task.every)]),
-        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP),
+        action=ScheduleActionStartWorkflow(task.workflow, id=task.id, task_queue=task.queue),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=task.every, offset=task.offset)]),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=task.catchup_window),
         state=ScheduleState(note=task.note),
     )
 
@@ -131,10 +150,13 @@ async def _bring_up_to_date(client: Client, task: Task) -> None:
         if _is_as_wanted(schedule, task):
             return
         del schedule.spec.interval[:]
-        schedule.spec.interval.add().interval.FromTimedelta(task.every)
+        interval = schedule.spec.interval.add()
+        interval.interval.FromTimedelta(task.every)
+        interval.phase.FromTimedelta(task.offset)
         schedule.action.start_workflow.workflow_type.name = task.workflow
-        schedule.action.start_workflow.task_queue.name = MAINTENANCE_QUEUE
+        schedule.action.start_workflow.task_queue.name = task.queue
         schedule.policies.overlap_policy = OVERLAP_SKIP
+        schedule.policies.catchup_window.FromTimedelta(task.catchup_window)
         await client.workflow_service.update_schedule(
             UpdateScheduleRequest(
                 namespace=client.namespace,
@@ -152,9 +174,11 @@ async def _bring_up_to_date(client: Client, task: Task) -> None:
 def _is_as_wanted(schedule: ScheduleProto, task: Task) -> bool:
     started = schedule.action.start_workflow
     return (
-        [spec.interval.ToTimedelta() for spec in schedule.spec.interval] == [task.every]
+        [(spec.interval.ToTimedelta(), spec.phase.ToTimedelta()) for spec in schedule.spec.interval]
+        == [(task.every, task.offset)]
         and not schedule.spec.structured_calendar
         and started.workflow_type.name == task.workflow
-        and started.task_queue.name == MAINTENANCE_QUEUE
+        and started.task_queue.name == task.queue
         and schedule.policies.overlap_policy == OVERLAP_SKIP
+        and schedule.policies.catchup_window.ToTimedelta() == task.catchup_window
     )

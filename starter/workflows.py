@@ -54,6 +54,16 @@ class RequestWorkflows:
             search_attributes=at_start(record.request, record.expires_at),
         )
 
+    async def tell_assigned(self, request_id: str) -> bool:
+        """Let a request's workflow look who has it; False: none is running. Raises RPCError."""
+        try:
+            await self._client.get_workflow_handle(workflow_id(request_id)).signal("assigned")
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return False
+            raise
+        return True
+
     async def start_run(self, run: EventRun, summary: str) -> None:
         """Start the workflow of an event's run, unless it is running; raises RPCError."""
         await self._client.start_workflow(

@@ -7,6 +7,7 @@ pytest_plugins = [
     "tests.support.temporal",
     "tests.support.desk",
     "tests.support.nursery",
+    "tests.support.documents",
 ]
 
 WORKERS_PER_CORE = 2

@@ -16,11 +16,15 @@ from domain.errors import MintkeeperError
 from settings import Settings
 from starter.authority import open_authority
 from web import health
+from web.api import absences as absences_api
 from web.api import acks as acks_api
+from web.api import conversation as conversation_api
+from web.api import dictionaries as dictionaries_api
 from web.api import escalations as escalations_api
 from web.api import policies as policies_api
 from web.api import requests as api
 from web.api import sendgrid, telegram
+from web.api import track as track_api
 from web.errors import problem
 from web.metrics import Scrapes
 from web.pages import acks as acks_pages
@@ -54,6 +58,10 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(api.router)
     app.include_router(policies_api.router)
     app.include_router(escalations_api.router)
+    app.include_router(dictionaries_api.router)
+    app.include_router(conversation_api.router)
+    app.include_router(track_api.router)
+    app.include_router(absences_api.router)
     app.include_router(pages.router)
     app.include_router(acks_api.router)
     app.include_router(acks_pages.router)

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import Request
 from fastapi.responses import JSONResponse
 
 from domain.ack import AckRefusal
 from domain.commands import CommandRefusal
 from domain.errors import (
+    AccessRefused,
     AckRefused,
     CommandRefused,
+    FieldsError,
     InvalidInput,
     MintkeeperError,
     NotFound,
     Refused,
     Unavailable,
 )
+from domain.passes import AccessRefusal
 
 _ACK_STATUS = {
     AckRefusal.MALFORMED: 400,
@@ -25,6 +30,7 @@ _ACK_STATUS = {
     AckRefusal.INTERNAL: 503,
 }
 _COMMAND_STATUS = {CommandRefusal.MALFORMED: 400, CommandRefusal.REPLAYED: 409}
+_ACCESS_STATUS = {AccessRefusal.OTHER_SUBJECT: 403, AccessRefusal.WRONG_CODE: 403}
 _STATUS = ((NotFound, 404), (InvalidInput, 400), (Refused, 409), (Unavailable, 503))
 
 
@@ -34,6 +40,8 @@ def status_of(error: Exception) -> int:
         return _ACK_STATUS.get(AckRefusal(error.reason), 403)
     if isinstance(error, CommandRefused):
         return _COMMAND_STATUS.get(CommandRefusal(error.reason), 403)
+    if isinstance(error, AccessRefused):
+        return _ACCESS_STATUS.get(AccessRefusal(error.reason), 401)
     return next((number for kind, number in _STATUS if isinstance(error, kind)), 500)
 
 
@@ -41,9 +49,13 @@ async def problem(_: Request, error: Exception) -> JSONResponse:
     """One document per error; `code` is the same word as in the CLI."""
     status = status_of(error)
     code = error.code if isinstance(error, MintkeeperError) else "internal"
-    document = {"type": "about:blank", "status": status, "title": code, "code": code, "detail": str(error)}
-    if isinstance(error, AckRefused | CommandRefused):
+    document: dict[str, Any] = {"type": "about:blank", "status": status, "title": code, "code": code}
+    document["detail"] = str(error)
+    if isinstance(error, AccessRefused | AckRefused | CommandRefused):
         document |= {"reason": error.reason}
+    if isinstance(error, FieldsError) and error.fields:
+        document |= {"fields": error.fields}
     if isinstance(error, AckRefused) and error.recorded:
         document |= {"recorded": error.recorded}
-    return JSONResponse(document, status_code=status, media_type="application/problem+json")
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
+    return JSONResponse(document, status_code=status, headers=headers, media_type="application/problem+json")

@@ -11,7 +11,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from db.reads.metrics import LATENESS_BUCKETS, DeliveryFigure, RunFigure, delivery_figures, run_figures
+from db.reads.sla_history import newest_snapshot
 from db.session import Database
+from domain.sla_report import SlaReport
 
 _COUNTERS = {
     "started": "Escalation runs that began, of requests and of operational events.",
@@ -27,9 +29,12 @@ _COUNTERS = {
 class Figures(Collector):
     """What the database counted at one moment."""
 
-    def __init__(self, runs: Sequence[RunFigure], deliveries: Sequence[DeliveryFigure]) -> None:
+    def __init__(
+        self, runs: Sequence[RunFigure], deliveries: Sequence[DeliveryFigure], sla: SlaReport | None
+    ) -> None:
         self._runs = runs
         self._deliveries = deliveries
+        self._sla = sla
 
     def collect(self) -> Iterator[Metric]:
         """Every family, the empty ones too."""
@@ -42,6 +47,11 @@ class Figures(Collector):
         yield self._states()
         yield self._dead_letters()
         yield self._lateness()
+        yield self._overdue()
+        if self._sla is not None:
+            yield GaugeMetricFamily(
+                "sla_checked_timestamp_seconds", "When the SLA was checked last.", self._sla.at.timestamp()
+            )
 
     def _counted(self, what: str) -> dict[tuple[str, str, str], int]:
         found: dict[tuple[str, str, str], int] = defaultdict(int)
@@ -65,6 +75,19 @@ class Figures(Collector):
         return GaugeMetricFamily(
             "notify_dead_letters", "Deliveries given up that 'deliveries retry' can revive.", value=dead
         )
+
+    def _overdue(self) -> Metric:
+        family = GaugeMetricFamily(
+            "sla_overdue_requests",
+            "Requests longer in a status than the SLA allows, as the last check found them.",
+            labels=["tenant", "topic", "status"],
+        )
+        for tenant, own in self._sla.tenants.items() if self._sla else ():
+            for line in own.lines:
+                # without a threshold nothing can be overdue, and zero would look like a promise kept
+                if line.sla_hours is not None:
+                    family.add_metric([tenant, line.topic, line.status], line.overdue)
+        return family
 
     def _lateness(self) -> Metric:
         family = HistogramMetricFamily(
@@ -93,6 +116,7 @@ class Scrapes:
         async with self._turn, self._database.transaction() as tx:
             deliveries = await delivery_figures(tx)
             runs = await run_figures(tx)
+            sla = await newest_snapshot(tx)
         registry = CollectorRegistry()
-        registry.register(Figures(runs, deliveries))
+        registry.register(Figures(runs, deliveries, sla))
         return generate_latest(REGISTRY) + generate_latest(registry)

@@ -20,6 +20,7 @@ with workflow.unsafe.imports_passed_through():
 
     from domain import steps
     from domain.approvals import RESOLUTIONS, DecisionOutcome, RefusalReason, Verdict
+    from domain.assignment_steps import StandingStep
     from domain.escalation import Due, EscalationRun
     from domain.mint_request import TERMINAL, MintStatus
     from domain.runs import EventKind
@@ -269,7 +270,24 @@ class MintRequestWorkflow(Answering):
             except FailureError as error:
                 workflow.logger.warning("refused a comment: %s", cause_of(error))
                 return
-            self._run.touch(step.at)
+            # what the client says is no activity
+            self._run.touch(self._standing.last_activity_at)
+
+    @workflow.signal
+    async def assigned(self, *_: Any) -> None:
+        """The sweep may have given it to somebody: look who has it. That is nobody's activity."""
+        async with self._in_turn():
+            if self._standing.status in TERMINAL:
+                return
+            try:
+                standing = await write_step(
+                    steps.READ_STANDING, StandingStep(request_id=self._request.id), Standing
+                )
+            except FailureError as error:
+                workflow.logger.warning("could not read the assignee: %s", cause_of(error))
+                return
+            # and nothing else: every other change comes with the answer of its own step
+            self._take(self._standing.model_copy(update={"assignee": standing.assignee}))
 
     @workflow.query
     def view(self) -> RequestView:

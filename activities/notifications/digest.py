@@ -24,6 +24,9 @@ from domain.records import DeliveryJob
 ROOM = MappingProxyType({"telegram": 4096, "slack": 30_000})
 """UTF-16 units of text that a kind of channel takes; Slack's own 40,000 leave some for what it escapes."""
 
+TALK = frozenset({"message", "attachment"})
+"""Kinds that say more than how a request stands."""
+
 MOST_SECTIONS = 45
 """Slack takes 50 blocks a message."""
 
@@ -85,19 +88,24 @@ def compose_together(
 
 
 def _one_a_request(entries: Sequence[Entry]) -> list[Entry]:
-    """The newest entry of each request, one that can be acknowledged before others; most urgent first."""
-    chosen: dict[str, Entry] = {}
+    """The newest entry of each request, one that can be acknowledged before others; most urgent first.
+
+    What somebody said or handed in stands beside it: how the request stands does not tell of it.
+    """
+    chosen: dict[tuple[str, str], Entry] = {}
     for entry in sorted(
         entries, key=lambda entry: (bool(entry.facts.ack_link), entry.job.due_at, entry.job.id)
     ):
-        chosen[entry.job.request_id] = entry
+        chosen[entry.job.request_id, entry.job.kind if entry.job.kind in TALK else ""] = entry
     return sorted(chosen.values(), key=lambda entry: entry.urgency)
 
 
 def _digest(entries: Sequence[Entry], links: Links) -> Message:
     first = entries[0].job
-    open_ones = sum(entry.is_open for entry in entries)
-    headline = f"{len(entries)} mint requests waited for the end of quiet hours: {open_ones} to decide"
+    requests = len({entry.job.request_id for entry in entries})
+    open_ones = len({entry.job.request_id for entry in entries if entry.is_open})
+    about = f"{requests} mint request{'s' if requests > 1 else ''}"
+    headline = f"{about} waited for the end of quiet hours: {open_ones} to decide"
     return Message(
         delivery_id=min(entry.job.id for entry in entries),
         kind="digest",

@@ -45,6 +45,14 @@ class NotificationFacts:
     recipient_name: str = ""
     time_zone: str = "UTC"
     ack_link: str = ""
+    author: str = ""
+    """Who has said or handed in what the message tells of."""
+    excerpt: str = ""
+    filename: str = ""
+    code_id: str = ""
+    code: str = ""
+    """The one-time code, known only while its message is being sent."""
+    code_expires_at: datetime | None = None
     standing: str = ""
     """How the request stands by now, for a message that is brought up to date."""
 
@@ -75,11 +83,18 @@ class NotificationFacts:
             "workflow_link": self.temporal_url or "",
             "ack_link": self.ack_link,
             "standing": one_line(self.standing),
+            "author": one_line(self.author),
+            "excerpt": one_line(self.excerpt, LONGEST_REASON),
+            "filename": one_line(self.filename, LONGEST_REASON),
+            "code": self.code,
+            "code_expires": _local(self.code_expires_at, zone) if self.code_expires_at else "",
         }
 
     def plain(self) -> dict[str, str]:
-        """The facts that are there, without any link: for channels that pass them on as data."""
-        return {name: word for name, word in self.words().items() if word and not name.endswith("link")}
+        """The facts that are there, without any link or code: for channels that pass them on as data."""
+        shown = {name: word for name, word in self.words().items() if word and not name.endswith("link")}
+        shown.pop("code", None)
+        return shown
 
     def commands(self) -> dict[str, str]:
         """The command lines a message can offer, ready to paste."""
@@ -95,6 +110,8 @@ class NotificationFacts:
         } | {
             "inspect": f"mintkeeper ledger inspect {one_line(self.request_id)}",
             "doctor": "mintkeeper doctor",
+            "explain": f"mintkeeper assign explain {one_line(self.request_id)}",
+            "assign": f"mintkeeper assign {one_line(self.request_id)} --to APPROVER --as {name}",
         }
 
 

@@ -13,8 +13,10 @@ from activities.notifications.channels import Message
 from activities.notifications.facts import NotificationFacts
 from activities.notifications.render import render
 from domain.ack import NO_AUTHORITY, AckClaim, Authority
-from domain.errors import InvalidInput
+from domain.codes import code_of
+from domain.errors import ConfigurationError, InvalidInput
 from domain.mint_request import workflow_id
+from domain.passes import SessionSecret
 from domain.records import DeliveryJob
 
 _FACTS = TypeAdapter(NotificationFacts)
@@ -36,6 +38,20 @@ class Links:
     temporal_url: str
     namespace: str
     authority: Authority = NO_AUTHORITY
+    secret: SessionSecret | None = None
+    """From which the one-time codes follow; None: they can't be sent."""
+    in_log: bool = False
+    """What is said goes into a log, where no code may stand."""
+
+    def code(self, code_id: str) -> str:
+        """A one-time code, for its message; raises ConfigurationError without the secret."""
+        if not code_id:
+            return ""
+        if self.in_log:
+            return "(not shown in a log)"
+        if self.secret is None:
+            raise ConfigurationError("MINTKEEPER_SESSION_SECRET is not set where messages are sent")
+        return code_of(self.secret, code_id)
 
     def workflow(self, request_id: str) -> str | None:
         """The page of the request's workflow."""
@@ -81,8 +97,10 @@ def compose(job: DeliveryJob, links: Links, ack_link: str = "") -> Message:
 
 def facts_for(job: DeliveryJob, links: Links, ack_link: str) -> NotificationFacts:
     """What a delivery may say to its recipient; raises InvalidInput when something is missing."""
+    facts = _parse({**job.facts, "public_url": links.public_url})
     return replace(
-        _parse({**job.facts, "public_url": links.public_url}),
+        facts,
+        code=links.code(facts.code_id),
         recipient_name=job.recipient,
         time_zone=job.time_zone,
         temporal_url=links.workflow(job.request_id),

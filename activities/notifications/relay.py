@@ -40,6 +40,7 @@ from db.session import Database
 from db.writes import deliveries, leases
 from domain.ack import NO_AUTHORITY, Authority
 from domain.errors import Unavailable
+from domain.passes import SessionSecret
 from domain.records import DeliveryJob
 
 log = logging.getLogger("mintkeeper.relay")
@@ -75,7 +76,8 @@ class Relay:
 
     Whoever built the clients closes them afterwards. `temporal_url` is the base of Temporal's
     own UI (empty: messages do not link to it) and `namespace` the one the workflows run in. `authority`
-    signs the links by which recipients say "I am on it"; without keys there are none.
+    signs the links by which recipients say "I am on it"; without keys there are none. Without `secret` no
+    message with a one-time code can be sent.
     """
 
     def __init__(
@@ -87,9 +89,10 @@ class Relay:
         temporal_url: str,
         namespace: str = "default",
         authority: Authority = NO_AUTHORITY,
+        secret: SessionSecret | None = None,
     ) -> None:
         self._database = database
-        links = Links(public_url, temporal_url, namespace, authority)
+        links = Links(public_url, temporal_url, namespace, authority, secret)
         self._sender = Sender(channels, links, Asker(database))
         self._reviser = Reviser(database, channels, links)
         self._recorder = Recorder(database)

@@ -118,7 +118,8 @@ class Sender:
             ack_links = {
                 job.id: "" if channel.in_log else self._links.acknowledge(job, _now()) for job in jobs
             }
-            message, broken = compose_together(jobs, self._links, ack_links)
+            links = replace(self._links, in_log=channel.in_log)
+            message, broken = compose_together(jobs, links, ack_links)
         except Exception as error:  # noqa: BLE001 - whatever a template raises, another attempt raises again
             error_text = f"cannot be rendered: {type(error).__name__}: {error}"
             return [outcome.dead(job, error_text, _now()) for job in jobs]

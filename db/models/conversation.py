@@ -86,3 +86,5 @@ class OneTimeCodeRow(Table, table=True):
     created_at: datetime = Field(sa_type=Moment)
     expires_at: datetime = Field(sa_type=Moment)
     used_at: datetime | None = Field(sa_type=Moment)
+    decision_id: str | None
+    """The one decision that a used step-up code stands for."""

@@ -67,7 +67,15 @@ class MintRequestRow(Table, table=True):
         ),
         CheckConstraint("(assignee IS NULL) = (assigned_at IS NULL)", name="mint_requests_assigned"),
         CheckConstraint("assignee IS NOT NULL OR NOT assigned_automatically", name="mint_requests_automatic"),
-        Index("mint_requests_in_status", "tenant", "topic", "status", "sla_scale", "status_since"),
+        Index(
+            "mint_requests_in_status",
+            "tenant",
+            "topic",
+            "status",
+            "sla_scale",
+            "status_since",
+            postgresql_include=["first_response_at"],
+        ),
         Index(
             "mint_requests_responded",
             "tenant",
@@ -88,6 +96,11 @@ class MintRequestRow(Table, table=True):
             "tenant",
             "assignee",
             postgresql_where=text("assignee IS NOT NULL AND ended_at IS NULL"),
+        ),
+        Index(
+            "mint_requests_swept",
+            "assigned_at",
+            postgresql_where=text("assigned_automatically AND ended_at IS NULL"),
         ),
         Index("mint_requests_open", "created_at", postgresql_where=text("ended_at IS NULL")),
         Index("mint_requests_decided", "tenant", "asset_code", "asset_issuer", "decided_at"),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import text
 
+from db.reads.absences import parse_delegations
 from db.reads.records import parse_policy
 from db.session import Transaction
 from domain.approvals import ActorRole, ApprovalRule
@@ -18,7 +20,9 @@ _SIGNER = text("""
 SELECT u.tenant, u.name, u.active, u.roles, u.tier,
     ARRAY(SELECT k.public_key FROM approver_keys k
         WHERE k.tenant = u.tenant AND k.user_name = u.name AND k.revoked_at IS NULL
-        ORDER BY k.key_id) AS public_keys
+        ORDER BY k.key_id) AS public_keys,
+    CASE WHEN CAST(:since AS timestamptz) IS NOT NULL THEN delegations_of(u.tenant, u.name, :since) END
+        AS delegations
 FROM users u WHERE u.tenant = :tenant AND u.name = :name
 """)
 _RULES = text("""
@@ -36,10 +40,14 @@ _LEDGER_OPTIONS = text("""
 SELECT auth_sandwich, claimable_balance, reclaim_after_days, one_shot_ticket
 FROM ledger_options WHERE tenant = :tenant
 """)
-_TOPICS = text("SELECT code, name, department, active FROM topics WHERE tenant = :tenant ORDER BY code")
+_TOPICS = text("""
+SELECT code, name, department, active, calendar, auto_assign_after_hours
+FROM topics WHERE tenant = :tenant ORDER BY code
+""")
 _USERS = text("""
 SELECT u.name, u.roles, u.tier, u.active, u.email, u.telegram_chat, u.time_zone, u.primary_topic,
-    u.quiet_hours, ARRAY(SELECT x.topic FROM user_topics x WHERE x.tenant = u.tenant AND x.user_name = u.name
+    u.quiet_hours, u.working_hours, u.max_load,
+    ARRAY(SELECT x.topic FROM user_topics x WHERE x.tenant = u.tenant AND x.user_name = u.name
         ORDER BY x.topic) AS topics,
     ARRAY(SELECT k.key_id FROM approver_keys k WHERE k.tenant = u.tenant AND k.user_name = u.name
         AND k.revoked_at IS NULL ORDER BY k.key_id) AS keys
@@ -67,6 +75,8 @@ class Topic(BaseModel):
     name: str
     department: str
     active: bool
+    calendar: str | None = None
+    auto_assign_after_hours: int
 
 
 class User(BaseModel):
@@ -85,12 +95,20 @@ class User(BaseModel):
     topics: tuple[str, ...]
     keys: tuple[str, ...]
     quiet_hours: tuple[dict[str, Any], ...] = ()
+    working_hours: dict[str, Any] = {}
+    max_load: int | None = None
 
 
-async def signer(tx: Transaction, tenant: str, name: str) -> Signer | None:
-    """The user as the decision check sees one, with the keys that are not revoked; None if unknown."""
-    row = await tx.row(_SIGNER, {"tenant": tenant, "name": name})
-    return None if row is None else Signer(**row._asdict())
+async def signer(tx: Transaction, tenant: str, name: str, since: datetime | None = None) -> Signer | None:
+    """The user as the decision check sees one, with the keys that are not revoked; None if unknown.
+
+    With `since`, also the delegations that last or are to come then: until the transaction ends nobody
+    of the tenant sets or ends one.
+    """
+    row = await tx.row(_SIGNER, {"tenant": tenant, "name": name, "since": since})
+    if row is None:
+        return None
+    return Signer(**{**row._asdict(), "delegations": parse_delegations(row.delegations)})
 
 
 async def rules(tx: Transaction, tenant: str) -> list[ApprovalRule]:

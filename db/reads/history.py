@@ -33,8 +33,8 @@ ORDER BY due_at, channel COLLATE "C", recipient COLLATE "C", id
 _NOTIFICATIONS = text("""
 SELECT n.id, n.tenant, n.request_id, n.event, n.kind, n.body, n.created_at, n.read_at
 FROM notifications n JOIN mint_requests r ON r.id = n.request_id
-WHERE (n.recipient_kind = 'ADMIN_USER' AND n.recipient = :user)
-    OR (n.recipient_kind = 'CLIENT' AND r.requester = :user)
+WHERE ((n.recipient_kind = 'ADMIN_USER' AND n.recipient = :user)
+    OR (n.recipient_kind = 'CLIENT' AND r.requester = :user)) AND n.tenant = :tenant
 ORDER BY n.created_at, n.id
 """)
 
@@ -153,7 +153,7 @@ async def deliveries(
     return [DeliveryView(**row._asdict()) for row in rows]
 
 
-async def notifications_for(tx: Transaction, user: str) -> list[NotificationView]:
-    """What a user finds in the app: their own messages, and those to the client of their requests."""
-    rows = await tx.rows(_NOTIFICATIONS, {"user": user})
+async def notifications_for(tx: Transaction, user: str, tenant: str) -> list[NotificationView]:
+    """What a user of a tenant finds in the app: their own messages, and those to the client of their requests."""
+    rows = await tx.rows(_NOTIFICATIONS, {"user": user, "tenant": tenant})
     return [NotificationView(**row._asdict()) for row in rows]

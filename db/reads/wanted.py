@@ -15,11 +15,21 @@ CASE
     WHEN d.channel_kind = 'email' AND EXISTS (SELECT 1 FROM users u
         WHERE u.tenant = d.tenant AND u.name = d.recipient AND NOT u.active)
         THEN 'the recipient is not active any more'
-    WHEN d.run_id IS NOT NULL AND e.state <> 'running' THEN 'the escalation is ' || e.state
+    WHEN d.kind IN ('code_track', 'code_step_up') AND NOT EXISTS (SELECT 1 FROM one_time_codes o
+        WHERE o.id = d.facts ->> 'code_id' AND o.used_at IS NULL AND o.expires_at > now())
+        THEN 'the code is not good any more'
+    WHEN e.event_kind = 'sla.overdue' AND r.status <> split_part(e.occurrence, ':', 1)
+        THEN 'the request is ' || r.status
+    -- of a suppressed run there is the one message that its rule asks for
+    WHEN e.state NOT IN ('running', 'suppressed') THEN 'the escalation is ' || e.state
     WHEN d.run_id IS NOT NULL AND e.acknowledged_at IS NOT NULL THEN 'somebody is on it'
     WHEN d.run_id IS NOT NULL THEN ''
     WHEN d.kind IN ('opened', 'reminder', 'escalation', 'stalled') AND r.status <> 'PENDING'
         THEN 'the request is no longer pending'
+    WHEN d.kind = 'assigned' AND (r.status <> 'PENDING' OR r.assignee IS DISTINCT FROM d.recipient)
+        THEN 'the request is no longer theirs'
+    WHEN d.kind = 'unassigned' AND (r.status <> 'PENDING' OR r.assignee IS NOT NULL)
+        THEN 'somebody works on the request'
     WHEN d.stage IS NULL THEN ''
     WHEN r.escalation_cancelled_at IS NOT NULL THEN 'the escalation is cancelled'
     WHEN d.kind <> 'stalled' AND r.acknowledged_at IS NOT NULL THEN 'somebody is on it'

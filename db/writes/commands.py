@@ -41,12 +41,36 @@ async def accept_command(
     `target` None: the caller compares it with the body. That the command's tenant owns the target
     is the caller's to check: every effect takes the tenant and finds nothing of another's.
     """
+    envelope, command = await _verified(tx, document, action, target, roles, now)
+    await _use_up(tx, command, envelope, now)
+    return command
+
+
+async def examine_command(
+    tx: Transaction,
+    document: bytes,
+    *,
+    action: CommandAction,
+    target: str | None,
+    roles: Set[ActorRole],
+    now: datetime,
+) -> Command:
+    """The same without using it up: for an effect that a second one with the same id can't repeat."""
+    return (await _verified(tx, document, action, target, roles, now))[1]
+
+
+async def _verified(
+    tx: Transaction,
+    document: bytes,
+    action: CommandAction,
+    target: str | None,
+    roles: Set[ActorRole],
+    now: datetime,
+) -> tuple[Envelope, Command]:
     envelope = read_envelope(document)
     said = claimed(envelope)
     person = await signer(tx, said.tenant, said.actor)
-    command = verify_command(envelope, person, action=action, target=target, roles=roles, now=now)
-    await _use_up(tx, command, envelope, now)
-    return command
+    return envelope, verify_command(envelope, person, action=action, target=target, roles=roles, now=now)
 
 
 async def _use_up(tx: Transaction, command: Command, envelope: Envelope, at: datetime) -> None:

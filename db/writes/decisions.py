@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import text
@@ -27,10 +28,14 @@ from domain.weighing import judge_evidence
 
 _CAP_WINDOW = timedelta(hours=24)
 
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
 _APPROVE = step_statement(
     """approved AS (
-    INSERT INTO approvals (request_id, approver, tier, decision_id, reason, digest, envelope, at)
-    SELECT request_id, :actor, :tier, :decision_id, :approval_reason, :digest, CAST(:envelope AS jsonb), :at
+    INSERT INTO approvals (request_id, approver, on_behalf_of, tier, decision_id, reason, digest, envelope,
+        at)
+    SELECT request_id, :actor, :on_behalf_of, :tier, :decision_id, :approval_reason, :digest,
+        CAST(:envelope AS jsonb), :at
     FROM found RETURNING request_id)""",
     source="approved",
 )
@@ -53,10 +58,12 @@ async def record_approval(
     envelope: Mapping[str, Any],
     satisfied: bool,
     at: datetime,
+    delegated: Mapping[str, Any] = NOTHING,
 ) -> RequestRecord:
     """Step `decision:ID`: one accepted approval; with `satisfied` the request is APPROVED with it.
 
-    `envelope` is the signed DSSE envelope, kept for auditors. Raises DecisionRefused (daily cap).
+    `envelope` is the signed DSSE envelope, kept for auditors; `delegated` says by which absence the
+    authority is another's. Raises DecisionRefused (daily cap).
     """
     step = f"decision:{approval.decision_id}"
     taken = {"decision_id": approval.decision_id, "id": record.request.id}
@@ -67,7 +74,9 @@ async def record_approval(
         )
     if satisfied and record.rule.daily_cap_stroops and not await step_done(tx, record.request.id, step):
         await _check_daily_cap(tx, record, record.rule.daily_cap_stroops, at)
-    with_it = record.model_copy(update={"approvals": (*record.approvals, approval), "last_activity_at": at})
+    with_it = record.answered(at).model_copy(
+        update={"approvals": (*record.approvals, approval), "last_activity_at": at}
+    )
     after = with_status(with_it, MintStatus.APPROVED, at) if satisfied else with_it
     return await advance(
         tx,
@@ -83,11 +92,13 @@ async def record_approval(
             "reason": approval.reason,
             "status": after.status,
             "envelope": envelope,
+            **delegated,
         },
         notices=[] if satisfied else partial_notices(after, await routing(tx, record.request), at),
         statement=_APPROVE,
         extra={
             "tier": approval.tier,
+            "on_behalf_of": approval.on_behalf_of,
             "decision_id": approval.decision_id,
             "approval_reason": approval.reason,
             "digest": record.request.digest(),
@@ -123,13 +134,15 @@ async def record_verdict(
     envelope: Mapping[str, Any],
     to: MintStatus,
     at: datetime,
+    delegated: Mapping[str, Any] = NOTHING,
 ) -> RequestRecord:
     """Step `decision:ID`: a rejection, a cancellation, or an operator's resolution of an anomaly.
 
     A resolution concludes the submission too, with the evidence that the operator signed as its proof;
     raises DecisionRefused without any.
     """
-    after = with_status(record, to, at, decision.reason)
+    answered = record.answered(at) if decision.verdict is Verdict.REJECT else record
+    after = with_status(answered, to, at, decision.reason)
     statement, extra, proved = PLAIN, {}, {}
     if decision.verdict in RESOLUTIONS:
         evidence, _ = judge_evidence(decision.evidence, record, Outcome(to))
@@ -159,6 +172,7 @@ async def record_verdict(
             "status": to,
             "envelope": envelope,
             **proved,
+            **delegated,
         },
         notices=status_notices(after, await routing(tx, record.request), at) if has_notices(to) else [],
         statement=statement,

@@ -14,7 +14,7 @@ from db.reads.escalations import event_rule, event_run
 from db.session import Transaction
 from db.writes.letters import Notice
 from db.writes.notices import event_notices, event_word
-from db.writes.routing import routing
+from db.writes.routing import Routing, person, routing
 from db.writes.run_steps import event_params, run_outbox
 from db.writes.steps import SIDE_EFFECTS
 from domain.ack import action_hash
@@ -111,11 +111,11 @@ async def raise_event(
 async def _think(tx: Transaction, record: RequestRecord, run: EventRun, rule: EventRule) -> _Start:
     if run.policy is None:
         people = await routing(tx, record.request)
-        word = event_word(record, run, people, run.started_at, urgent=rule.urgent)
+        word = await _word(tx, record, run, people, urgent=rule.urgent)
         return _Start(RunState.SUPPRESSED, "the rule asks for one message only", None, rule, word)
     people = await routing(tx, record.request, run.policy.stages[0].notify.tiers())
     if not rule.urgent and people.deferred_until(run.started_at, None) is not None:
-        word = event_word(record, run, people, run.started_at, urgent=False)
+        word = await _word(tx, record, run, people, urgent=False)
         return _Start(RunState.SUPPRESSED, "not urgent, and these are quiet hours", run.policy, rule, word)
     await tx.run(_ALIKE, {"action_hash": run.action_hash})
     since = run.started_at - run.escalation().scaled(run.policy.throttle_window_seconds)
@@ -124,6 +124,14 @@ async def _think(tx: Transaction, record: RequestRecord, run: EventRun, rule: Ev
         unsent = event_notices(record, run, 0, people, run.started_at, urgent=rule.urgent)
         return _Start(RunState.THROTTLED, f"{earlier} has just been started", run.policy, rule, (), unsent)
     return _Start(RunState.RUNNING, "", run.policy, rule)
+
+
+async def _word(
+    tx: Transaction, record: RequestRecord, run: EventRun, people: Routing, *, urgent: bool
+) -> list[Notice]:
+    overdue = run.event_kind is EventKind.SLA_OVERDUE
+    assignee = await person(tx, run.tenant, record.assignee) if overdue else None
+    return event_word(record, run, people, run.started_at, urgent=urgent, assignee=assignee)
 
 
 async def _write_start(tx: Transaction, record: RequestRecord, run: EventRun, start: _Start) -> None:
@@ -142,6 +150,8 @@ async def _write_start(tx: Transaction, record: RequestRecord, run: EventRun, st
     params = {
         **event_params(run, f"escalation:{run.id}", kind, "clock", at, details),
         **run_outbox(record, start.policy, start.notices, at),
+        # of these only an overdue request's message goes to in-app lists
+        "inbox_text": f"overdue in {record.status}: {record.request.summary}",
         "run_id": run.id,
         "event_kind": run.event_kind.value,
         "occurrence": run.occurrence,

@@ -17,7 +17,7 @@ from domain.records import RequestRecord
 from domain.runs import EventRun
 
 _EVENTS = {
-    **dict.fromkeys(("opened", "reminder", "escalation", "stalled"), "ESCALATION"),
+    **dict.fromkeys(("opened", "reminder", "escalation", "stalled", "unassigned"), "ESCALATION"),
     **dict.fromkeys(("event_anomaly", "event_stalled"), "ESCALATION"),
     "event_overdue": "SLA_OVERDUE",
     "message": "MESSAGE",

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from db.writes.letters import Letter, Notice, to_leads, to_requester
-from db.writes.routing import Routing
+from db.writes.routing import Person, Routing
 from domain.amounts import format_amount
 from domain.channels import GROUP_KINDS
 from domain.escalation import Stage
@@ -82,11 +82,33 @@ def event_notices(
 
 
 def event_word(
-    record: RequestRecord, run: EventRun, routing: Routing, at: datetime, *, urgent: bool
+    record: RequestRecord,
+    run: EventRun,
+    routing: Routing,
+    at: datetime,
+    *,
+    urgent: bool,
+    assignee: Person | None = None,
 ) -> list[Notice]:
-    """The one message of an event that starts no run: the leads of the department hear of it."""
+    """The one message of an event that starts no run: the leads of the department hear of it.
+
+    Of an overdue request they hear in the app too, and so do who works on it and the Telegram group.
+    """
     kind = EVENT_LETTERS[run.event_kind]
-    return to_leads(Letter(record, routing, at, kind, "word", run=run, urgent=urgent), routing)
+    letter = Letter(record, routing, at, kind, "word", run=run, urgent=urgent)
+    found = to_leads(letter, routing)
+    if run.event_kind is EventKind.SLA_OVERDUE:
+        found += _overdue_notices(letter, routing, [assignee] if assignee else [])
+    # a lead may work on it too
+    return list({notice.id: notice for notice in found}.values())
+
+
+def _overdue_notices(letter: Letter, routing: Routing, workers: list[Person]) -> list[Notice]:
+    in_app, email, telegram = (routing.first(kind) for kind in ("in-app", "email", "telegram"))
+    found = [letter.in_app(in_app, person) for person in (*routing.leads, *workers)] if in_app else []
+    found += letter.by_email(email, workers) if email else []
+    group = [letter.to_group(telegram, telegram.target)] if telegram and telegram.target else []
+    return found + group
 
 
 def _of_stage(letter: Letter, wanted: Stage, routing: Routing) -> list[Notice]:

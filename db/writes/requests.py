@@ -8,19 +8,21 @@ from typing import Any
 
 from sqlalchemy import text
 
+from db.reads.conversation import DESK
 from db.reads.records import request as read_request
 from db.session import Transaction
+from db.writes import assignment, conversation
 from db.writes.notices import has_notices, stalled_notices, status_notices
 from db.writes.opening import check_same_content, check_terms, insert_request, read_terms
 from db.writes.routing import Routing, routing
 from db.writes.stages import StagePlan, pass_unrouted, plan_stage, run_stage
-from db.writes.steps import advance, announce, step_statement
+from db.writes.steps import PLAIN, advance, announce, step_statement
+from db.writes.talk import side_of
 from domain.approvals import ApprovalRule
 from domain.errors import IdempotencyConflict, InvalidInput, NotFound, Refused
 from domain.escalation import EscalationPolicy
 from domain.mint_request import TERMINAL, MintRequest, MintStatus
 from domain.records import RequestRecord
-from domain.text import check_text
 
 __all__ = [
     "add_comment",
@@ -32,14 +34,9 @@ __all__ = [
     "with_status",
 ]
 
-_COMMENT = step_statement(
-    """said AS (
-    INSERT INTO comments (id, request_id, author, text, at)
-    SELECT :comment_id, request_id, :actor, :comment_text, :at FROM found RETURNING request_id)""",
-    source="said",
-)
+_COMMENT = step_statement(conversation.SAY, source="said")
 _COMMENT_ELSEWHERE = text("SELECT 1 FROM comments WHERE id = :comment_id AND request_id <> :id")
-_ACTIVE_USER = text("SELECT active FROM users WHERE tenant = :tenant AND name = :name")
+_ACTIVE_USER = text("SELECT active, roles FROM users WHERE tenant = :tenant AND name = :name")
 
 
 async def open_request(
@@ -162,43 +159,71 @@ async def set_assignee(
     kind: str,
     only_if_unassigned: bool,
 ) -> RequestRecord:
-    """Claim, assign or release (None). Raises Refused when somebody else holds it, NotFound, InvalidInput."""
-    if only_if_unassigned and record.assignee not in (None, assignee):
-        raise Refused(f"{record.assignee} works on {record.request.id} already")
-    for name in {actor, assignee or actor}:
-        await _require_active_user(tx, record.request.tenant, name)
+    """Claim, assign or release (None); whatever a person does takes over what the sweep has assigned.
+
+    Raises Refused when somebody else holds it or `assignee` asked for it, NotFound, and InvalidInput for
+    who is not active or no approver.
+    """
+    held, new = record.assignee, assignee not in (None, record.assignee)
+    taken_over = record.assigned_automatically and new
+    if only_if_unassigned and new and held is not None and not taken_over:
+        raise Refused(f"{held} works on {record.request.id} already")
+    if actor != assignee:
+        await _require_active_user(tx, record.request.tenant, actor)
+    if assignee is not None:
+        await assignment.check_assignable(tx, record, assignee)
+    # who takes it answers the client; who is given it has not said anything yet
+    answered = record.answered(at) if kind == "request.claim" else record
+    after = answered.model_copy(
+        update={"assignee": assignee, "assigned_automatically": False, "last_activity_at": at}
+    )
+    told = await assignment.taken_over(tx, record, at, step) if taken_over else []
+    if new and assignee not in (None, actor):
+        told += await assignment.handed_over(tx, after, at, step)
     return await advance(
         tx,
         before=record,
-        after=record.model_copy(update={"assignee": assignee, "last_activity_at": at}),
+        after=after,
         step=step,
         kind=kind,
         actor=actor,
         at=at,
-        details={"from": record.assignee, "to": assignee},
+        details={"from": held, "to": assignee, **({"fromSweep": True} if taken_over else {})},
+        notices=told,
+        statement=assignment.GIVEN if new else PLAIN,
+        facts={"author": actor},
     )
 
 
 async def add_comment(
     tx: Transaction, *, record: RequestRecord, author: str, text: str, at: datetime, comment_id: str
 ) -> RequestRecord:
-    """Step `comment:ID`. Raises NotFound for an unknown author, InvalidInput for an empty or long text."""
-    if not check_text(text).strip():
-        raise InvalidInput("a comment needs some text", "text")
-    await _require_active_user(tx, record.request.tenant, author)
+    """Step `comment:ID`, which tells the client. Raises NotFound for an unknown author, InvalidInput for an
+    empty or long text.
+
+    What the client says, and what is said after the end, moves nothing.
+    """
+    conversation.check_message(text)
+    if record.ended_at is not None or side_of(record, author) != DESK:
+        await conversation.say(tx, record=record, author=author, text=text, message_id=comment_id, at=at)
+        return record
+    roles = await _require_active_user(tx, record.request.tenant, author)
+    answers = "approver" in roles and author.casefold() != record.request.requester.casefold()
     if await tx.value(_COMMENT_ELSEWHERE, {"comment_id": comment_id, "id": record.request.id}) is not None:
         raise Refused(f"comment {comment_id} belongs to another request")
     return await advance(
         tx,
         before=record,
-        after=record.model_copy(update={"last_activity_at": at}),
+        after=(record.answered(at) if answers else record).model_copy(update={"last_activity_at": at}),
         step=f"comment:{comment_id}",
         kind="comment.added",
         actor=author,
         at=at,
-        details={"commentId": comment_id, "text": text},
+        details=conversation.details_of(comment_id, text, DESK),
+        notices=await conversation.message_notices(tx, record, comment_id, DESK, at),
         statement=_COMMENT,
-        extra={"comment_id": comment_id, "comment_text": text},
+        extra=conversation.columns_of(comment_id, text, DESK),
+        facts=conversation.facts_of_message(author, text),
     )
 
 
@@ -222,9 +247,12 @@ async def report_stalled(
     )
 
 
-async def _require_active_user(tx: Transaction, tenant: str, name: str) -> None:
-    active = await tx.value(_ACTIVE_USER, {"tenant": tenant, "name": name})
-    if active is None:
+async def _require_active_user(tx: Transaction, tenant: str, name: str) -> list[str]:
+    """The roles of a user who may act."""
+    found = await tx.row(_ACTIVE_USER, {"tenant": tenant, "name": name})
+    if found is None:
         raise NotFound(f"unknown user {name!r} of tenant {tenant}")
-    if not active:
+    if not found.active:
         raise InvalidInput(f"user {name!r} is not active", "user")
+    roles: list[str] = found.roles
+    return roles

@@ -32,15 +32,28 @@ SELECT json_build_object(
     'leads', (SELECT coalesce(json_agg(json_build_object(
             'name', u.name, 'email', u.email, 'time_zone', u.time_zone, 'quiet_hours', u.quiet_hours
             ) ORDER BY u.name COLLATE "C"), '[]')
-        FROM department_leads l JOIN users u ON u.tenant = l.tenant AND u.name = l.user_name
-        WHERE l.tenant = t.tenant AND l.department = t.department AND u.active),
+        FROM users u WHERE u.tenant = t.tenant AND u.active AND u.name IN (
+            SELECT l.user_name FROM department_leads l
+            WHERE l.tenant = t.tenant AND l.department = t.department
+            UNION SELECT a.delegate FROM department_leads l
+            JOIN absences a ON a.tenant = l.tenant AND a.user_name = l.user_name
+            WHERE l.tenant = t.tenant AND l.department = t.department
+                AND a.starts_at <= now() AND a.ends_at > now())),
     'approvers', (SELECT coalesce(json_agg(json_build_object(
             'name', u.name, 'email', u.email, 'time_zone', u.time_zone, 'quiet_hours', u.quiet_hours,
             'tier', u.tier,
             'on_topic', u.primary_topic IS NOT DISTINCT FROM t.code OR EXISTS (SELECT 1 FROM user_topics x
-                WHERE x.tenant = u.tenant AND x.user_name = u.name AND x.topic = t.code)
+                WHERE x.tenant = u.tenant AND x.user_name = u.name AND x.topic = t.code),
+            'away', a.id IS NOT NULL,
+            'stand_in', CASE WHEN s.name IS NOT NULL THEN json_build_object('name', s.name, 'email', s.email,
+                'time_zone', s.time_zone, 'quiet_hours', s.quiet_hours) END
             ) ORDER BY u.name COLLATE "C"), '[]')
-        FROM users u WHERE u.tenant = t.tenant AND u.active AND 'approver' = ANY (u.roles)
+        FROM users u
+        LEFT JOIN absences a ON a.tenant = u.tenant AND a.user_name = u.name AND a.starts_at <= now()
+            AND a.ends_at > now()
+        LEFT JOIN users s ON s.tenant = a.tenant AND s.name = a.delegate AND s.active
+            AND lower(s.name) <> lower(:requester)
+        WHERE u.tenant = t.tenant AND u.active AND 'approver' = ANY (u.roles)
             AND u.tier = ANY (CAST(:tiers AS integer[])) AND u.name <> :requester))
 FROM topics t JOIN departments d ON d.tenant = t.tenant AND d.code = t.department
 WHERE t.tenant = :tenant AND t.code = :topic
@@ -48,6 +61,9 @@ WHERE t.tenant = :tenant AND t.code = :topic
 """One JSON value; needs `tenant`, `topic`, `requester`, `tiers`."""
 
 _ROUTING = text(ROUTING_SQL)
+_PERSON = text("""
+SELECT name, email, time_zone, quiet_hours FROM users WHERE tenant = :tenant AND name = :name AND active
+""")
 
 
 class Person(BaseModel):
@@ -61,6 +77,10 @@ class Person(BaseModel):
     quiet_hours: tuple[dict[str, Any], ...] = ()
     tier: int | None = None
     on_topic: bool = False
+    away: bool = False
+    """Out of office now."""
+    stand_in: Person | None = None
+    """Who is told in their place while they are."""
 
 
 class Channel(BaseModel):
@@ -102,12 +122,22 @@ class Routing(BaseModel):
         return deferred_until(at, _readable(json.dumps(self.quiet_hours)), own, urgent_from)
 
     def recipients(self, tiers: Iterable[int]) -> list[Person]:
-        """For each tier its approvers on the request's topic or, where there is none, all of that tier."""
-        told: list[Person] = []
+        """For each tier its approvers on the request's topic or, where there is none, all of that tier.
+
+        Who is away is left out or has a stand-in, unless nobody else of the tier remains; nobody comes twice.
+        """
+        told: dict[str, Person] = {}
         for tier in tiers:
             of_tier = [person for person in self.approvers if person.tier == tier]
-            told += [person for person in of_tier if person.on_topic] or of_tier
-        return told
+            on_topic = [person for person in of_tier if person.on_topic]
+            for person in _present(on_topic) or _present(of_tier) or on_topic or of_tier:
+                told.setdefault(person.name, person)
+        return list(told.values())
+
+
+def _present(people: Iterable[Person]) -> list[Person]:
+    """Those who are there, and the stand-ins of those who are not."""
+    return [found for one in people if (found := one.stand_in if one.away else one) is not None]
 
 
 @lru_cache(maxsize=1000)
@@ -132,3 +162,9 @@ async def routing(tx: Transaction, request: MintRequest, tiers: Iterable[int] = 
         },
     )
     return Routing.model_validate(found)
+
+
+async def person(tx: Transaction, tenant: str, name: str | None) -> Person | None:
+    """An active user as somebody to tell, or None."""
+    row = await tx.row(_PERSON, {"tenant": tenant, "name": name}) if name else None
+    return None if row is None else Person.model_validate(row._asdict())

@@ -288,10 +288,17 @@ def outbox_params(
         "due_at": due_at,
         "notices": json.dumps([notice.row() for notice in notices]),
         "facts": json.dumps({**facts_of(record), **(facts or {})}) if notices else "{}",
-        "inbox_text": f"{record.status}: {record.request.summary}",
+        "inbox_text": _inbox_text(record, facts or {}),
         "max_attempts": record.policy.retry.max_attempts,
         "backoff_seconds": record.policy.retry.backoff_seconds,
     }
+
+
+def _inbox_text(record: RequestRecord, facts: Mapping[str, Any]) -> str:
+    """What stands in the app: what somebody said or handed in, else how the request stands."""
+    if said := facts.get("excerpt") or facts.get("filename"):
+        return f"{facts['author']}: {said}"
+    return f"{record.status}: {record.request.summary}"
 
 
 def _allowed(before: RequestRecord, after: RequestRecord) -> bool:

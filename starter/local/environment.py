@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sandbox.providers.events import PUBLIC_KEY
 from sandbox.providers.webhook import SECRET
 from settings import Settings
-from starter.local.layout import DataDir
+from starter.local.layout import DataDir, keep_secret
 from starter.local.ports import HOST
 from starter.local.readiness import NAMESPACE
 
@@ -52,6 +52,8 @@ def local_settings(data: DataDir, addresses: Addresses, sla_scale: int) -> Setti
             "channel_signer": f"file:{data.channel_phrase}",
             "funding_signer": f"file:{data.seed('funding')}",
             "authority_key": f"file:{data.authority}",
+            "session_secret": keep_secret(data.session_secret),
+            "storage_url": data.documents.as_uri(),
             "slack_bot_token": "local-slack-token",
             "slack_base_url": f"{addresses.providers_url}/slack/api/",
             "sendgrid_api_key": "local-sendgrid-key",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from pathlib import Path
 
 PEOPLE = ("alice", "bob", "carol", "dave", "rita", "adam")
@@ -24,11 +25,13 @@ class DataDir:
         self.lock_file = self.root / "up.lock"
         self.channel_phrase = self.keys / "channels.phrase"
         self.authority = self.keys / "authority.seeds"
+        self.session_secret = self.keys / "session.secret"
+        self.documents = self.root / "documents"
 
     def create(self) -> None:
         """Make what is missing; nobody else may look into it."""
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for directory in (self.keys, self.logs, self.postgres):
+        for directory in (self.keys, self.logs, self.postgres, self.documents):
             directory.mkdir(mode=0o700, exist_ok=True)
 
     def log(self, part: str) -> Path:
@@ -42,6 +45,13 @@ class DataDir:
     def seed(self, account: str) -> Path:
         """A Stellar account's seed."""
         return self.keys / f"{account}.seed"
+
+
+def keep_secret(path: Path) -> str:
+    """The random text in a file that only its owner may read; made the first time."""
+    if not path.exists():
+        write_private(path, secrets.token_urlsafe(48))
+    return path.read_text(encoding="utf-8").strip()
 
 
 def write_private(path: Path, content: str) -> None:

@@ -25,6 +25,7 @@ def test_an_exported_chain_verifies_offline(admin, exported, monkeypatch):
         "intact": True,
         "events": export["events"],
         "head": export["head"],
+        "delegated": 0,
     }
 
 

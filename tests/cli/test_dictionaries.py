@@ -45,7 +45,7 @@ def test_a_rule_is_set_shown_listed_and_removed(admin):
     ("options", "field"),
     [
         (["--approvals", "0"], "approvals"),
-        (["--approvals", "1", "--min", "1e5"], "amount"),
+        (["--approvals", "1", "--min", "1e5"], "min"),
         (["--approvals", "1", "--asset", "EURT"], "asset"),
         (["--approvals", "1", "--min-tier", "4"], "min_tier"),
     ],

@@ -115,7 +115,7 @@ async def test_a_transition_outside_the_table_is_refused(seeded):
             tx, record=record, reason="no trustline", at=later(hours=2)
         )
         with pytest.raises(TransitionRefused, match="is FAILED already"):
-            await comment(tx, ended)
+            await claim(tx, ended)
 
 
 async def test_the_same_key_with_other_content_is_a_conflict(seeded):

@@ -45,8 +45,8 @@ async def test_the_first_stage_tells_tier_one(seeded):
         ]
         states = {delivery.channel: delivery.state for delivery in await reads.deliveries(tx)}
         assert states == {"in-app": DeliveryState.ACCEPTED, "slack-mint": DeliveryState.PENDING}
-        assert [notice.kind for notice in await reads.notifications_for(tx, "alice")] == ["opened"]
-        assert await reads.notifications_for(tx, "carol") == []
+        assert [notice.kind for notice in await reads.notifications_for(tx, "alice", "acme")] == ["opened"]
+        assert await reads.notifications_for(tx, "carol", "acme") == []
 
 
 async def test_the_reminder_tells_both_tiers_and_the_leads(seeded):
@@ -119,7 +119,7 @@ async def test_a_confirmation_goes_to_the_requester_only(seeded):
         done = await submissions.conclude(tx, record=record, result=confirmed(record), at=later(hours=3))
         assert await told(tx, done, "confirmed") == [("email", "rita"), ("in-app", "rita")]
         facts = await tx.scalar(text("SELECT facts FROM deliveries WHERE kind = 'confirmed' LIMIT 1"))
-        inbox = await reads.notifications_for(tx, "rita")
+        inbox = await reads.notifications_for(tx, "rita", "acme")
     assert (facts["ledger"], facts["amount"], facts["status"]) == (42, "2500.0000000", "CONFIRMED")
     assert [(notice.event, notice.kind) for notice in inbox] == [("STATUS", "confirmed")]
     assert inbox[0].body.startswith("CONFIRMED: mint 2500.0000000 EURT")

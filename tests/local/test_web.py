@@ -80,7 +80,7 @@ def test_foreign_host_names_are_refused(web):
 
 
 def test_nothing_can_be_changed_without_a_proof(web, submitted):
-    """What acts over HTTP carries its own: a message's token, a signed command, a provider's signature."""
+    """What acts over HTTP carries its own: a message's token, a signed command, a signature, a pass."""
     paths = web.get("/openapi.json").json()["paths"]
     acting = {path for path, operations in paths.items() if set(operations) != {"get"}}
     assert acting == {
@@ -92,6 +92,14 @@ def test_nothing_can_be_changed_without_a_proof(web, submitted):
         "/escalations/{run_id}/resume",
         "/sendgrid/events",
         "/telegram/updates",
+        "/api/requests/{request_id}/comments",
+        "/api/requests/{request_id}/attachments",
+        "/api/attachments/{attachment_id}",
+        "/api/track/{track_number}/code",
+        "/api/track/{track_number}/session",
+        "/api/track/{track_number}/messages",
+        "/api/track/{track_number}/attachments",
+        "/api/track/{track_number}/attachments/{attachment_id}",
     }
     for provider in ("/sendgrid/events", "/telegram/updates"):
         assert web.post(provider, json=[]).status_code == 403

@@ -116,7 +116,7 @@ async def test_a_person_whose_mail_bounces_is_told_in_the_app(outbox):
         await rest(outbox)
     assert await fallbacks(outbox) == [("in-app", "alice", "accepted")]
     async with outbox.database.transaction() as tx:
-        inbox = [note for note in await reads.notifications_for(tx, "alice") if note.kind == "opened"]
+        inbox = [note for note in await reads.notifications_for(tx, "alice", "acme") if note.kind == "opened"]
     assert {note.request_id for note in inbox} == {request.id}
     assert len(inbox) == 2
     assert await outbox.received() == []

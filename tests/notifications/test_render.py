@@ -33,7 +33,7 @@ FACTS = NotificationFacts(
     recipient_name="alice",
     time_zone="Europe/Berlin",
 )
-TO_DECIDE = ("opened", "reminder", "escalation", "stalled", "partially_approved", "resubmitted")
+TO_DECIDE = ("opened", "reminder", "escalation", "stalled", "partially_approved", "resubmitted", "assigned")
 ATTACK = "<!channel> <@U1>\r\nBcc: x@evil.test <script>alert(1)</script> & 'quoted' \"double\" \u202e0052"
 
 
@@ -101,7 +101,7 @@ def test_a_message_that_asks_for_a_decision_says_how_and_until_when(kind):
         assert "1 of 2 approvals, tier 1 or above" in form
 
 
-@pytest.mark.parametrize("kind", sorted(set(KINDS) - set(TO_DECIDE)))
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - {*TO_DECIDE, "code_step_up"}))
 def test_a_message_about_the_end_never_offers_approval(kind):
     """Once a request is decided or over, no message suggests to approve it."""
     assert "mintkeeper approve" not in render(kind, FACTS).text

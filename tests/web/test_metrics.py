@@ -13,10 +13,13 @@ from db import reads
 from db.writes.acks import record_ack
 from db.writes.requests import run_stage
 from db.writes.run_commands import command_request
+from db.writes.sla import keep_snapshot
 from domain.commands import Command, CommandAction
 from domain.records import DeliveryState
 from sandbox.providers import running_providers
 from settings import Settings
+from tests.db.factories import open_one
+from tests.db.sla import hours, no_terms, report_at, transition
 from tests.support.acks import claim_for
 from tests.support.outbox import Outbox
 from tests.web.test_acks import running, settings_of
@@ -211,3 +214,25 @@ async def test_scrapes_at_the_same_time_all_get_an_answer(seeded, outbox):
             assert (await client.get("/healthz")).status_code == 200
     assert {answer.status_code for answer in answers} == {200}
     assert DeliveryState.PENDING in answers[0].text
+
+
+async def test_overdue_requests_are_those_of_the_last_check(seeded):
+    """By tenant, topic and status; a status without a threshold has no figure, and no check no time."""
+    settings = settings_of(seeded, authority="")
+    name = ("sla_overdue_requests", ("status", "PENDING"), ("tenant", "acme"), ("topic", "treasury-eu"))
+    before = await scrape(settings)
+    assert name not in before
+    assert ("sla_checked_timestamp_seconds",) not in before
+    await no_terms(seeded.database)
+    async with seeded.database.transaction() as tx:
+        await transition(tx, 5)
+        await open_one(tx)
+        await open_one(tx, topic="treasury-us")
+    for at in (hours(4), hours(6)):
+        report = await report_at(seeded, at)
+        async with seeded.database.transaction() as tx:
+            await keep_snapshot(tx, report)
+    after = await scrape(settings)
+    assert after[name] == 1
+    assert after[("sla_checked_timestamp_seconds",)] == hours(6).timestamp()
+    assert [sample for sample in after if sample[0] == name[0]] == [name]

@@ -1,10 +1,8 @@
 """The pending audit: timers do the work, the audit finds where one did not."""
 
 import asyncio
-import dataclasses
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from temporalio.client import Client
 from temporalio.service import RPCError
 
@@ -12,7 +10,6 @@ from domain.approvals import Verdict
 from domain.mint_request import MintStatus
 from domain.steps import MAINTENANCE_QUEUE
 from domain.upkeep import AuditReport
-from starter import schedules
 from worker import maintenance_worker
 
 
@@ -119,47 +116,6 @@ async def test_an_audit_whose_worker_died_is_taken_over_within_seconds(desk):
         if event.HasField("activity_task_scheduled_event_attributes")
     ]
     assert 0 < scheduled.heartbeat_timeout.seconds <= 10
-
-
-async def test_schedules_are_applied_twice_without_doubling_and_keep_a_pause(temporal_server):
-    """`schedules apply` may run at every deployment; an operator's pause survives it."""
-    client = temporal_server.client
-    await schedules.apply(client)
-    await client.get_schedule_handle("audit-pending").pause(note="maintenance")
-    await schedules.apply(client)
-    await _until_paused(client)
-    [line] = await schedules.lines(client)
-    assert (line.id, line.every, line.paused) == ("audit-pending", "30 min", True)
-    await client.get_schedule_handle("audit-pending").delete()
-    with pytest.raises(RPCError):
-        await schedules.lines(client)
-
-
-async def test_a_pause_is_kept_while_the_schedule_is_changed(temporal_server, monkeypatch):
-    """A new version changes a schedule just when an operator pauses it: it is changed, and it is paused."""
-    client = temporal_server.client
-    [task] = schedules.TASKS
-    handle = client.get_schedule_handle(task.id)
-    await schedules.apply(client)
-    try:
-        for minutes in range(31, 41):
-            changed = dataclasses.replace(task, every=timedelta(minutes=minutes))
-            monkeypatch.setattr(schedules, "TASKS", (changed,))
-            await asyncio.gather(handle.pause(note="maintenance"), schedules.apply(client))
-            await _until_paused(client)
-            [line] = await schedules.lines(client)
-            assert (line.every, line.paused) == (f"{minutes} min", True)
-            await handle.unpause()
-            await _until_paused(client, paused=False)
-    finally:
-        await handle.delete()
-
-
-async def _until_paused(client, *, paused=True):
-    """Wait until the server has applied a pause, which it does a moment after it has answered."""
-    async with asyncio.timeout(30):
-        while (await schedules.lines(client))[0].paused is not paused:
-            await asyncio.sleep(0.05)
 
 
 async def test_the_audit_takes_leaked_channel_accounts_back(desk):

@@ -81,6 +81,40 @@ CREATE TABLE absences (
 );
 CREATE INDEX absences_of_user ON absences (tenant, user_name, ends_at);
 CREATE INDEX absences_of_delegate ON absences (tenant, delegate, ends_at) WHERE delegate IS NOT NULL;
+CREATE FUNCTION guard_absence() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'DELETE' OR OLD.ended_by IS NOT NULL OR NEW.ended_by IS NULL OR NEW.ends_at >= OLD.ends_at
+        OR (to_jsonb(NEW) - 'ended_by' - 'ends_at') <> (to_jsonb(OLD) - 'ended_by' - 'ends_at') THEN
+        RAISE EXCEPTION 'absence % can only be ended, once', OLD.id USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER absences_guard BEFORE UPDATE OR DELETE ON absences
+    FOR EACH ROW EXECUTE FUNCTION guard_absence();
+-- Absences with a delegate that concern somebody and are not over at `since`. Volatile, so that its query
+-- sees what was committed while it waited for the lock; whoever sets or ends an absence holds it alone.
+CREATE FUNCTION delegations_of(of_tenant varchar, who varchar, since timestamptz) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared(1633841011, hashtext(of_tenant));
+    RETURN (SELECT jsonb_agg(jsonb_build_object(
+        'absence', jsonb_build_object('id', a.id, 'tenant', a.tenant, 'user', a.user_name,
+            'starts_at', a.starts_at, 'ends_at', a.ends_at, 'delegate', a.delegate, 'reason', a.reason,
+            'set_by', a.set_by, 'set_at', a.set_at, 'ended_by', a.ended_by),
+        'envelope', a.envelope,
+        'absent', jsonb_build_object('name', u.name, 'active', u.active, 'roles', u.roles, 'tier', u.tier,
+            'public_keys', '[]'::jsonb),
+        'setter', CASE WHEN s.name IS NOT NULL THEN jsonb_build_object('name', s.name, 'active', s.active,
+            'roles', s.roles, 'tier', s.tier, 'public_keys', (
+                SELECT coalesce(jsonb_agg(encode(k.public_key, 'hex')), '[]') FROM approver_keys k
+                WHERE k.tenant = s.tenant AND k.user_name = s.name AND k.revoked_at IS NULL)) END
+        ) ORDER BY a.user_name, a.id)
+    FROM (SELECT * FROM absences WHERE tenant = of_tenant AND user_name = who AND ends_at > since
+            AND delegate IS NOT NULL
+        UNION ALL SELECT * FROM absences WHERE tenant = of_tenant AND delegate = who AND ends_at > since) a
+    JOIN users u ON u.tenant = a.tenant AND u.name = a.user_name
+    LEFT JOIN users s ON s.tenant = a.tenant AND s.name = a.set_by);
+END $$;
 """
 
 REQUESTS = """
@@ -108,13 +142,15 @@ ALTER TABLE mint_requests
     ADD CONSTRAINT mint_requests_unassigned CHECK ((assignee IS NULL) = (unassigned_since IS NOT NULL)),
     ADD CONSTRAINT mint_requests_assigned CHECK ((assignee IS NULL) = (assigned_at IS NULL)),
     ADD CONSTRAINT mint_requests_automatic CHECK (assignee IS NOT NULL OR NOT assigned_automatically);
-CREATE INDEX mint_requests_in_status ON mint_requests (tenant, topic, status, sla_scale, status_since);
+CREATE INDEX mint_requests_in_status ON mint_requests (tenant, topic, status, sla_scale, status_since)
+    INCLUDE (first_response_at);
 CREATE INDEX mint_requests_responded ON mint_requests (tenant, topic)
     INCLUDE (created_at, first_response_at, sla_scale) WHERE first_response_at IS NOT NULL;
 CREATE INDEX mint_requests_unassigned_since ON mint_requests (tenant, topic, sla_scale, unassigned_since)
     WHERE assignee IS NULL AND status = 'PENDING';
 CREATE INDEX mint_requests_load ON mint_requests (tenant, assignee)
     WHERE assignee IS NOT NULL AND ended_at IS NULL;
+CREATE INDEX mint_requests_swept ON mint_requests (assigned_at) WHERE assigned_automatically AND ended_at IS NULL;
 
 -- stays that are over; the one that lasts is in `mint_requests` itself
 CREATE TABLE mint_request_stays (
@@ -159,7 +195,7 @@ BEGIN
         RAISE EXCEPTION 'mint request % takes no approvals any more', NEW.request_id
             USING ERRCODE = 'check_violation';
     END IF;
-    IF request.requester IN (NEW.approver, NEW.on_behalf_of) THEN
+    IF lower(request.requester) IN (lower(NEW.approver), lower(NEW.on_behalf_of)) THEN
         RAISE EXCEPTION 'four eyes: the requester can''t approve' USING ERRCODE = 'check_violation';
     END IF;
     IF NEW.digest <> request.digest THEN
@@ -208,6 +244,7 @@ CREATE TABLE one_time_codes (
     created_at timestamptz NOT NULL,
     expires_at timestamptz NOT NULL,
     used_at timestamptz,
+    decision_id varchar,
     CONSTRAINT one_time_codes_purpose CHECK (purpose IN ('track', 'step-up')),
     CONSTRAINT one_time_codes_hash CHECK (code_hash ~ '^[0-9a-f]{64}$'),
     CONSTRAINT one_time_codes_tries CHECK (tries BETWEEN 0 AND 5)
@@ -259,10 +296,12 @@ def downgrade() -> None:
         DROP TABLE sla_snapshots, mint_request_stays CASCADE;
         DROP TRIGGER mint_requests_stays ON mint_requests;
         DROP FUNCTION note_mint_request_stay();
-        DROP INDEX mint_requests_in_status, mint_requests_responded, mint_requests_unassigned_since, mint_requests_load;
+        DROP INDEX mint_requests_in_status, mint_requests_responded, mint_requests_unassigned_since, mint_requests_load,
+            mint_requests_swept;
         ALTER TABLE mint_requests DROP COLUMN status_since, DROP COLUMN first_response_at,
             DROP COLUMN unassigned_since, DROP COLUMN assigned_at, DROP COLUMN assigned_automatically;
         DROP TABLE absences, topic_status_transitions, statuses;
+        DROP FUNCTION delegations_of, guard_absence;
         ALTER TABLE approval_rules DROP COLUMN step_up_above_stroops;
         ALTER TABLE users DROP COLUMN working_hours, DROP COLUMN max_load, DROP COLUMN last_assigned_at;
         ALTER TABLE topics DROP COLUMN calendar, DROP COLUMN auto_assign_after_hours;

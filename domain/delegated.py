@@ -1,0 +1,140 @@
+"""Decisions on somebody's behalf, proven from an exported audit chain alone.
+
+The chain itself says who had which keys, roles and tiers at each moment, so an auditor needs neither the
+database nor our word.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from domain import dsse
+from domain.absences import Absence, Delegation, Party
+from domain.approvals import DECISION_TYPE, Decision
+from domain.authority import prove
+from domain.errors import DecisionRefused, InvalidInput
+from domain.records import AuditEvent
+
+_DECISIONS = frozenset({"decision.approve", "decision.reject"})
+
+
+class DelegatedReport(BaseModel):
+    """What the delegated decisions of a chain rest on."""
+
+    model_config = ConfigDict(frozen=True)
+
+    decisions: int
+    """How many were made on somebody's behalf."""
+    faults: tuple[str, ...] = ()
+    """Those that nobody had the authority for, each with why."""
+
+
+class _Unproven(Exception):
+    """Why a decision is not proven."""
+
+
+@dataclass
+class _Book:
+    """What the chain has said so far."""
+
+    people: dict[str, dict[str, Any]] = field(default_factory=dict)
+    keys: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    absences: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def note(self, kind: str, details: Mapping[str, Any]) -> None:
+        if kind == "users.set":
+            self.people.setdefault(details["name"], {}).update(details)
+        elif kind == "users.removed":
+            self.people.pop(details["name"], None)
+        elif kind == "approver_keys.set":
+            held = self.keys.setdefault(details["user_name"], {})
+            held[details["key_id"]] = bytes.fromhex(details["publicKey"])
+        elif kind == "approver_keys.revoked":
+            self.keys.get(details["user_name"], {}).pop(details["key_id"], None)
+        elif kind in ("absence.set", "absence.end"):
+            # the first event has the command that moved the authority, the second only shortens it
+            first = self.absences.get(details["id"], details)
+            self.absences[details["id"]] = {**details, "envelope": first["envelope"]}
+
+    def party(self, name: str) -> Party | None:
+        known = self.people.get(name)
+        if known is None:
+            return None
+        keys = tuple(self.keys.get(name, {}).values())
+        return Party.model_validate(
+            {
+                "name": name,
+                "active": known.get("active", False),
+                "roles": known.get("roles", ()),
+                "tier": known.get("tier"),
+                "public_keys": keys,
+            }
+        )
+
+
+def verify_delegated(events: Iterable[AuditEvent]) -> DelegatedReport:
+    """Check every decision on somebody's behalf in a chain whose hashes are verified already.
+
+    The absence came before it and was not ended, lasted when it was judged, names just these two people,
+    was signed by the absent approver or an admin with a key of that moment, and the decision by the delegate.
+    """
+    book, count, faults = _Book(), 0, []
+    for event in events:
+        content = json.loads(event.body)
+        details = content["details"]
+        if content["kind"] in _DECISIONS and details.get("onBehalfOf") is not None:
+            count += 1
+            try:
+                _check(book, event.tenant, content)
+            except (_Unproven, DecisionRefused, InvalidInput, dsse.EnvelopeRefused) as error:
+                faults.append(f"event {event.seq}, {content['actor']} for {details['onBehalfOf']}: {error}")
+            except (ValidationError, KeyError, TypeError, ValueError):
+                faults.append(f"event {event.seq}: its delegation can't be read")
+        else:
+            _note(book, content["kind"], details)
+    return DelegatedReport(decisions=count, faults=tuple(faults))
+
+
+def _note(book: _Book, kind: str, details: Mapping[str, Any]) -> None:
+    try:
+        book.note(kind, details)
+    except (KeyError, TypeError, ValueError):
+        # what can't be read proves nothing, and the decisions that need it are named
+        return
+
+
+def _check(book: _Book, tenant: str, content: Mapping[str, Any]) -> None:
+    details, actor = content["details"], content["actor"]
+    known = book.absences.get(details["absence"])
+    absent, delegate = book.party(details["onBehalfOf"]), book.party(actor)
+    if known is None or absent is None or delegate is None:
+        raise _Unproven("no event before it sets that absence, or registers those people")
+    absence = Absence.model_validate({**known, "tenant": tenant})
+    if (absence.user, absence.delegate) != (absent.name, actor):
+        raise _Unproven("the absence is about other people")
+    if not absence.lasts(datetime.fromisoformat(details["judgedAt"])):
+        raise _Unproven("the absence did not last then")
+    _check_person(absent, details["tier"])
+    _check_person(delegate, delegate.tier)
+    setter = book.party(absence.set_by)
+    prove(Delegation(absence=absence, absent=absent, setter=setter, envelope=known["envelope"]))
+    _check_decision(delegate, content)
+
+
+def _check_person(person: Party, tier: object) -> None:
+    if not person.active or "approver" not in person.roles or person.tier is None or person.tier != tier:
+        raise _Unproven(f"{person.name} was no active approver of tier {tier} then")
+
+
+def _check_decision(delegate: Party, content: Mapping[str, Any]) -> None:
+    envelope = dsse.Envelope.model_validate(content["details"]["envelope"])
+    decision = Decision.parse(dsse.verify(envelope, DECISION_TYPE, delegate.public_keys))
+    said = (decision.request_id, decision.approver, f"decision.{decision.verdict}")
+    if said != (content["requestId"], delegate.name, content["kind"]):
+        raise _Unproven("the signed decision says something else")
