@@ -50,7 +50,7 @@ class Settings(BaseSettings):
     public_url: str = ""
     temporal_ui_url: str = ""
     session_secret: str = ""
-    """At least 32 characters, the same for workers and web servers: one-time codes and passes follow from it."""
+    """At least 32 characters, the same for workers and web servers: codes and passes follow from it."""
     storage_url: str = ""
     """Where documents are kept: `file:///directory` or `s3://bucket/prefix`."""
     upload_max_bytes: int = Field(default=20 * 1024 * 1024, ge=1, le=5 * 1024**3)

@@ -65,11 +65,12 @@ def table(figures: Figures) -> Table:
     shown.add_row(
         "Horizon requests per mint, 100 in flight", str(use["horizon_requests_per_mint"]), "at most 4"
     )
-    check = figures["sla_check"]
+    check, sweep = figures["sla_check"], figures["auto_assign_unclaimed"]
     shown.add_row(f"sla_check over {check['requests']} requests", f"{check['seconds']} s", "below 5 s")
-    shown.add_row(
-        "how it reads requests and stays", "; ".join(cast("list[str]", check["scans"])), "by indexes"
-    )
+    shown.add_row(f"{check['alerts']} new alerts of it, each sent once", f"{check['alert_seconds']} s", "")
+    shown.add_row(f"auto_assign_unclaimed, {sweep['due']} of them due", f"{sweep['seconds']} s", "below 5 s")
+    for name, figure in (("sla_check", check), ("auto_assign_unclaimed", sweep)):
+        shown.add_row(f"how {name} reads them", "; ".join(cast("list[str]", figure["scans"])), "by indexes")
     return shown
 
 

@@ -59,8 +59,8 @@ async def run(
 ) -> None:
     """Assign now what nobody took for too long, as the schedule does every hour."""
     from commands.candidates import sweep_table
-    from starter.assignment import run_sweep
     from starter.temporal import reachable
+    from starter.upkeep import run_sweep
 
     async with reachable(await cli.temporal()) as client:
         report = await run_sweep(client, wait)

@@ -13,7 +13,9 @@ from commands.options import AnyTenant, Wait, option
 from domain.errors import InvalidInput
 
 CHARTED = timedelta(days=7)
-"""How far back the chart goes unless somebody says."""
+"""How far back the chart goes unless somebody says, if there were checks so long ago."""
+
+NARROWEST = timedelta(minutes=30)
 
 
 def register(app: typer.Typer) -> None:
@@ -27,8 +29,8 @@ def register(app: typer.Typer) -> None:
 async def check(cli: Cli, wait: Wait = 60.0) -> None:
     """Check now, beside the schedule: keeps a snapshot, and alerts about stays that last too long."""
     from commands.sla_table import outcome_text
-    from starter.sla import check_sla
     from starter.temporal import reachable
+    from starter.upkeep import check_sla
 
     async with reachable(await cli.temporal()) as client:
         outcome = await check_sla(client, wait)
@@ -71,6 +73,9 @@ async def report(
     if csv is not None:
         _write(csv, as_csv(found, tenant), "csv")
     if svg is not None:
+        if since is None and moments:
+            # a young house has no week to show
+            begin = min(moments[0].at, now - NARROWEST)
         _write(svg, draw(moments, begin, now, tenant), "svg")
     figures = found if tenant is None else found.tenants[tenant]
     document = {

@@ -68,7 +68,8 @@ def print_report(report: SlaReport, tenant: str | None, moments: Sequence[Moment
     plain_table((("tenant",) if several else ()) + headings, rows, "no requests, and no SLA")
     figures: SlaFigures = report if tenant is None else report.tenants[tenant]
     print_rich(Text(figures_text(figures)))
-    print_rich(Text(f"chart: {len(moments)} checks; draw them with --svg FILE"))
+    checks = "1 check" if len(moments) == 1 else f"{len(moments)} checks"
+    print_rich(Text(f"chart: {checks}; --svg FILE draws it"))
 
 
 def figures_text(figures: SlaFigures) -> str:

@@ -24,10 +24,10 @@ _S = MintStatus
 RETENTION: Final = timedelta(days=90)
 """Snapshots older than this are dropped at the next check."""
 
-MOST_ALERTS: Final = 500
+MOST_ALERTS: Final = 300
 """Stays that one pass of a check alerts about; the oldest come first."""
 
-MOST_PASSES: Final = 20
+MOST_PASSES: Final = 30
 """Passes of one check; what is left then comes with the next one."""
 
 CHECK_WORKFLOW: Final = "SlaCheck"

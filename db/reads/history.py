@@ -154,6 +154,6 @@ async def deliveries(
 
 
 async def notifications_for(tx: Transaction, user: str, tenant: str) -> list[NotificationView]:
-    """What a user of a tenant finds in the app: their own messages, and those to the client of their requests."""
+    """What a user of a tenant finds in the app: their own messages, and those to the client they are."""
     rows = await tx.rows(_NOTIFICATIONS, {"user": user, "tenant": tenant})
     return [NotificationView(**row._asdict()) for row in rows]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Table, delete, select, text, update
+from sqlalchemy import Table, delete, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from db.models import metadata
@@ -62,10 +62,7 @@ async def put(
     table = metadata.tables[name]
     row = upsert(table).values(**key, **values)
     if values:
-        differs = [table.c[column].is_distinct_from(row.excluded[column]) for column in values]
-        changed = differs[0]
-        for difference in differs[1:]:
-            changed = changed | difference
+        changed = or_(*(table.c[column].is_distinct_from(row.excluded[column]) for column in values))
         row = row.on_conflict_do_update(
             index_elements=list(key), set_={column: row.excluded[column] for column in values}, where=changed
         )
@@ -86,9 +83,7 @@ async def change(
 ) -> None:
     """Change some columns of a row, and audit it when one of them is new."""
     table = metadata.tables[name]
-    differs = table.c[next(iter(values))].is_distinct_from(next(iter(values.values())))
-    for column, value in list(values.items())[1:]:
-        differs = differs | table.c[column].is_distinct_from(value)
+    differs = or_(*(table.c[column].is_distinct_from(value) for column, value in values.items()))
     if (await tx.execute(update(table).where(*equal(table, key), differs).values(**values))).rowcount:
         await note(tx, f"{name}.set", tenant, {**key, **values}, actor, at)
 

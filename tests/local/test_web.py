@@ -85,6 +85,10 @@ def test_nothing_can_be_changed_without_a_proof(web, submitted):
     acting = {path for path, operations in paths.items() if set(operations) != {"get"}}
     assert acting == {
         "/acks/{token}",
+        "/api/absences",
+        "/api/absences/{absence_id}/end",
+        "/api/config",
+        "/api/dictionaries/{kind}",
         "/api/policies",
         "/api/policies/{policy_id}",
         "/api/policies/{policy_id}/switch",

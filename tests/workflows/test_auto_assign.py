@@ -22,9 +22,9 @@ from domain.errors import OutcomeUnknown, Refused, Unavailable
 from domain.mint_request import MintStatus
 from domain.steps import MAINTENANCE_QUEUE, AssignMessage
 from starter import decisions
-from starter.assignment import run_sweep
 from starter.ids import new_message_id
 from starter.temporal import worker_polls
+from starter.upkeep import run_sweep
 from tests.support.sweeping import hire, messages, one_pass, only, run
 from worker import maintenance_worker, replayer
 from workflows.search_attributes import ASSIGNEE
