@@ -149,7 +149,8 @@ def open_storage(url: str) -> Storage:
         raise ConfigurationError(
             "MINTKEEPER_STORAGE_URL is not set: documents need file:///directory or s3://bucket/prefix"
         )
-    if not re.match(r"(file:///|s3://)[^?#]+$", url):
+    # no user or password: nothing would read it, and the URL stands in errors
+    if not re.fullmatch(r"(file:///[^?#\n]+|s3://[^?#@\n]+)", url):
         raise ConfigurationError("MINTKEEPER_STORAGE_URL must be file:///directory or s3://bucket/prefix")
     try:
         return Storage(url, _store(url))
@@ -160,7 +161,9 @@ def open_storage(url: str) -> Storage:
 
 def _store(url: str) -> LocalStore | S3Store:
     if url.startswith("file:"):
-        return LocalStore.from_url(url, mkdir=True)
+        # documents are nobody else's business on this machine
+        Path(unquote(urlsplit(url).path)).mkdir(mode=0o700, parents=True, exist_ok=True)
+        return LocalStore.from_url(url)
     found = from_url(url, retry_config={"max_retries": _RETRIES, "retry_timeout": _PATIENCE})
     if not isinstance(found, S3Store):
         raise ConfigurationError("MINTKEEPER_STORAGE_URL must be file:///directory or s3://bucket/prefix")

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from temporalio import activity
 
 from activities.pulse import Pulse, beating
-from db.reads.conversation import keys_in_use
+from db.reads.conversation import has_attachments, keys_in_use
 from db.session import Database
 from db.writes import attachments, codes
 from domain import steps
@@ -17,6 +17,8 @@ from storage import Stored, open_storage
 
 BATCH = 500
 """Rows of one transaction."""
+
+_NO_STORAGE = "MINTKEEPER_STORAGE_URL is not set, and no document was ever announced"
 
 
 class CodeCleanup:
@@ -51,14 +53,21 @@ class UploadCleanup:
         """Give up uploads that are a day old, and remove bytes of that age that belong to no document.
 
         The rows go first: bytes without a row are found again by the next run, a document without its
-        bytes never. Raises Unavailable, ConfigurationError.
+        bytes never. Without a storage and without any upload there is nothing to do, which the answer says.
+        Raises Unavailable, ConfigurationError.
         """
+        if not self._storage_url and not await self._any_uploads():
+            return UploadsCleaned(uploads=0, objects=0, note=_NO_STORAGE)
         before = datetime.now(UTC) - STALE
         async with beating() as pulse:
             uploads, objects = await self._give_up(before, pulse)
             objects += await self._sweep(before, pulse)
             objects += await open_storage(self._storage_url).remove_halves(before)
         return UploadsCleaned(uploads=uploads, objects=objects)
+
+    async def _any_uploads(self) -> bool:
+        async with self._database.transaction() as tx:
+            return await has_attachments(tx)
 
     async def _give_up(self, before: datetime, pulse: Pulse) -> tuple[int, int]:
         """Pending rows, and at once what a dead upload of theirs has left, however young."""

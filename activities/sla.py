@@ -14,6 +14,7 @@ from db.reads.sla import Stay, findings, unraised
 from db.session import Database
 from db.writes import sla
 from domain import steps
+from domain.assignment_steps import Behind
 from domain.errors import MintkeeperError, Unavailable
 from domain.runs import EventRun, RunState
 from domain.sla import MOST_ALERTS, AlertPass, SlaStep
@@ -38,9 +39,12 @@ class SlaActivities:
     @activity.defn(name=steps.SLA_CHECK)
     async def sla_check(self, step: SlaStep) -> SlaOutcome:
         """Count what is overdue and how long things take, and keep it as a snapshot."""
-        async with beating(), self._database.transaction() as tx:
-            report = build_report(await findings(tx, step.at))
-            await sla.keep_snapshot(tx, report)
+        async with beating():
+            async with self._database.transaction() as tx:
+                report = build_report(await findings(tx, step.at))
+            # what is read at one moment can't be written beside another check that keeps its own
+            async with self._database.transaction() as tx:
+                await sla.keep_snapshot(tx, report)
         return report.without_lines()
 
     @activity.defn(name=steps.SLA_ALERT)
@@ -51,7 +55,7 @@ class SlaActivities:
         """
         async with beating() as pulse:
             async with self._database.transaction() as tx:
-                late = await unraised(tx, step.at, self._most)
+                late = await unraised(tx, step.at, self._most, step.behind)
             raised = failed = 0
             for stay in late:
                 pulse(stay.request_id)
@@ -62,7 +66,10 @@ class SlaActivities:
                 except (MintkeeperError, DBAPIError, ValueError):
                     activity.logger.exception("SLA_OVERDUE of %s could not be raised", stay.request_id)
                     failed += 1
-        return AlertPass(raised=raised, failed=failed, full=len(late) == self._most)
+        last = (
+            Behind(since=late[-1].since, request_id=late[-1].request_id) if len(late) == self._most else None
+        )
+        return AlertPass(raised=raised, failed=failed, behind=last)
 
     async def _raise(self, stay: Stay, step: SlaStep) -> bool:
         """The row first and the workflow after it: the pending audit starts what nobody did."""

@@ -10,7 +10,7 @@ import typer
 
 from commands.context import Cli, command
 from commands.options import AsUser, Id, Text, option
-from domain.errors import InvalidInput, Refused
+from domain.errors import InvalidInput, MintkeeperError, Refused
 
 if TYPE_CHECKING:
     from storage import Storage
@@ -53,7 +53,12 @@ async def attach(
         found = (await load_request(database, request_id)).request.id
         pending = await uploads.announce(database, found, user, announced, uploads.new_attachment_id())
         with progress("sending", -(-announced.size // _CHUNK)) as advance:
-            stored = await uploads.receive(database, storage, pending.id, _chunks(file, advance))
+            try:
+                stored = await uploads.receive(database, storage, pending.id, _chunks(file, advance))
+            except MintkeeperError:
+                # no other command can send its bytes
+                await uploads.withdraw(database, pending.id)
+                raise
     cli.emit(
         {"request_id": found, **attachment_document(stored)},
         lambda: f"{stored.id}: {stored.filename}, {stored.size} bytes, SHA-256 {stored.sha256}",

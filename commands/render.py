@@ -39,6 +39,9 @@ _TOLD = (
 )
 """Details of an audit event that a timeline tells people; `show --json` has them all."""
 
+_TURNS = dict.fromkeys(map(ord, "\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"))
+"""Characters without width by which a user's text could turn around, or break, the line that it stands in."""
+
 _PLAIN_WIDTH = 200
 """Columns where no terminal sets a width, so that ids and hashes stay whole in a pipe."""
 
@@ -46,7 +49,10 @@ _PLAIN_WIDTH = 200
 def print_rich(*parts: RenderableType) -> None:
     """Print to stdout, as wide as the terminal."""
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _PLAIN_WIDTH
-    Console(file=sys.stdout, width=width).print(*parts)
+    console = Console(file=sys.stdout, width=width)
+    with console.capture() as printed:
+        console.print(*parts)
+    sys.stdout.write(printed.get().translate(_TURNS))
 
 
 def plain_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], empty: str) -> None:

@@ -57,7 +57,7 @@ async def report(
     from commands.sla_table import as_csv, print_report
     from db.reads.sla import findings
     from db.reads.sla_history import history
-    from domain.sla_report import build_report
+    from domain.sla_report import TenantSla, build_report
 
     now = datetime.now(UTC)
     begin = _moment(since) if since else now - CHARTED
@@ -77,7 +77,8 @@ async def report(
             # a young house has no week to show
             begin = min(moments[0].at, now - NARROWEST)
         _write(svg, draw(moments, begin, now, tenant), "svg")
-    figures = found if tenant is None else found.tenants[tenant]
+    # a tenant without topics has nothing to count
+    figures = found if tenant is None else found.tenants.get(tenant, TenantSla())
     document = {
         "tenant": tenant,
         **figures.model_dump(mode="json"),
@@ -90,11 +91,11 @@ async def report(
 def _moment(written: str) -> datetime:
     try:
         found = datetime.fromisoformat(written)
-    except ValueError as error:
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise InvalidInput(
             f"{written!r} is no time such as 2026-03-01 or 2026-03-01T09:00Z", "since"
         ) from error
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def _write(file: Path, content: str, field: str) -> None:

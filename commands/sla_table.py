@@ -10,7 +10,7 @@ from rich.text import Text
 
 from commands.render import plain_table, print_rich
 from db.reads.sla_history import Moment
-from domain.sla_report import SlaFigures, SlaLine, SlaOutcome, SlaReport
+from domain.sla_report import SlaFigures, SlaLine, SlaOutcome, SlaReport, TenantSla
 
 COLUMNS = (
     "tenant",
@@ -66,7 +66,7 @@ def print_report(report: SlaReport, tenant: str | None, moments: Sequence[Moment
         for code, line in lines_of(report, tenant)
     ]
     plain_table((("tenant",) if several else ()) + headings, rows, "no requests, and no SLA")
-    figures: SlaFigures = report if tenant is None else report.tenants[tenant]
+    figures: SlaFigures = report if tenant is None else report.tenants.get(tenant, TenantSla())
     print_rich(Text(figures_text(figures)))
     checks = "1 check" if len(moments) == 1 else f"{len(moments)} checks"
     print_rich(Text(f"chart: {checks}; --svg FILE draws it"))

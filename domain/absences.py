@@ -17,6 +17,12 @@ from domain.text import PlainText, UserName
 LONGEST: Final = timedelta(days=92)
 """Longest absence: whoever is away for longer needs a successor, not a delegate."""
 
+AHEAD: Final = timedelta(days=366)
+"""How long before its start an absence may be set: a year of five digits would stop all who read it."""
+
+MOST_PLANNED: Final = 50
+"""So many absences of one person may last or be to come: every decision of their delegates reads them."""
+
 BACKDATED: Final = timedelta(minutes=5)
 """How far in the past an absence may start when it is set; the authority moves only from then on."""
 
@@ -114,6 +120,8 @@ class Wish(BaseModel):
                 "let it start now",
                 "from",
             )
+        if self.starts_at > now + AHEAD:
+            raise InvalidInput(f"the absence starts in more than {AHEAD.days} days: set it later", "from")
         if self.ends_at - self.starts_at > LONGEST:
             raise InvalidInput(f"the absence is longer than {LONGEST.days} days", "until")
         if self.delegate is not None and same_person(self.delegate, user):

@@ -66,6 +66,8 @@ class UploadsCleaned(BaseModel):
     """Pending uploads that were given up."""
     objects: int
     """Stored bytes that belong to no document."""
+    note: str = ""
+    """Why there was nothing to look at, if so."""
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,7 @@ def _check_present(signer: Signer, now: datetime) -> None:
     """Raise DecisionRefused while somebody else has the signer's authority; a forged row takes none away."""
     for delegation in signer.delegations:
         absence = delegation.absence
-        if absence.user == signer.name and absence.lasts(now) and _is_proven(delegation):
+        if absence.user == signer.name and absence.lasts(now) and is_proven(delegation):
             raise DecisionRefused(
                 f"your authority is with {absence.delegate} until {absence.ends_at:%Y-%m-%d %H:%MZ}: end "
                 f"the absence first with 'mintkeeper absence end {absence.id} --as {signer.name}'",
@@ -163,7 +163,8 @@ def _check_delegation(delegation: Delegation, record: RequestRecord) -> None:
     prove(delegation)
 
 
-def _is_proven(delegation: Delegation) -> bool:
+def is_proven(delegation: Delegation) -> bool:
+    """Tell whether `prove` has nothing to say against it."""
     try:
         prove(delegation)
     except DecisionRefused:

@@ -26,7 +26,7 @@ MOST_HOLIDAYS: Final = 1000
 """Of a calendar's own."""
 
 FARTHEST: Final = 30
-"""Years that the search for a cutoff goes back before it gives up."""
+"""Years that a calendar is asked about: what began earlier counts from there, nothing began before."""
 
 NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """The cutoff of a time that the calendar has not been open for: nothing here is as old."""
@@ -138,8 +138,11 @@ class BusinessCalendar:
         return any(begin <= clock < end for begin, end in self.hours.on(local.weekday()))
 
     def stretches(self, begin: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
-        """Every open stretch from `begin` to before `end`, in order and in UTC, cut off at both."""
-        begin, end = begin.astimezone(UTC), end.astimezone(UTC)
+        """Every open stretch from `begin` to before `end`, in order and in UTC, cut off at both.
+
+        Of the last `FARTHEST` years before `end` only: a forged birth in the year 1 must cost nobody minutes.
+        """
+        begin, end = max(begin, end - FARTHEST * 366 * _DAY).astimezone(UTC), end.astimezone(UTC)
         midnight = _midnight(begin)
         while midnight < end:
             for opens, closes in _stretches(self, midnight):

@@ -19,6 +19,9 @@ SECTIONS: Final = {kind.section: kind for kind in Kind}
 CONTACTS: Final = frozenset({"email", "telegram_chat", "slack_channel", "settings"})
 """Fields that the API never gives away: whoever reads it has not signed in."""
 
+_LONGEST_NAME: Final = 160
+"""Characters; the name of a transition has up to 100."""
+
 HIDDEN: Final = "(hidden)"
 
 
@@ -54,11 +57,11 @@ def read_configuration(document: Any, tenant: str) -> dict[Kind, dict[str, dict[
     for name, section in document.items():
         kind = SECTIONS.get(name) if isinstance(name, str) else None
         if kind is None:
-            problems[str(name)] = f"is no section: there are {', '.join(SECTIONS)}"
+            problems[_word(str(name))] = f"is no section: there are {', '.join(SECTIONS)}"
             continue
         entries = {tenant: section} if kind is Kind.TENANT else section
         if not isinstance(entries, Mapping):
-            problems[str(name)] = f"must be entries by name, not {shown(entries)}"
+            problems[_word(str(name))] = f"must be entries by name, not {shown(entries)}"
             continue
         for code, fields in entries.items():
             path = entry_path(kind, str(code))
@@ -96,8 +99,12 @@ def without_contacts(fields: Fields) -> dict[str, Any]:
 
 
 def entry_path(kind: Kind, code: str) -> str:
-    """Where an entry stands in a document."""
-    return kind.section if kind is Kind.TENANT else f"{kind.section}.{code}"
+    """Where an entry stands in a document; names that no entry can have are shown without harm."""
+    return kind.section if kind is Kind.TENANT else f"{kind.section}.{_word(code)}"
+
+
+def _word(name: str) -> str:
+    return name if name.isprintable() and len(name) <= _LONGEST_NAME else shown(name).strip("'")
 
 
 def differences(before: Configuration, after: Configuration) -> list[Change]:

@@ -15,9 +15,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from domain import dsse
-from domain.absences import Absence, Delegation, Party
+from domain.absences import Absence, Delegation, Party, same_person
 from domain.approvals import DECISION_TYPE, Decision
-from domain.authority import prove
+from domain.authority import is_proven, prove
 from domain.errors import DecisionRefused, InvalidInput
 from domain.records import AuditEvent
 
@@ -46,6 +46,9 @@ class _Book:
     people: dict[str, dict[str, Any]] = field(default_factory=dict)
     keys: dict[str, dict[str, bytes]] = field(default_factory=dict)
     absences: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    requesters: dict[str, str] = field(default_factory=dict)
+    used: set[tuple[str, str, str]] = field(default_factory=set)
+    """Of each request: who approved, and whose authority that was."""
 
     def note(self, kind: str, details: Mapping[str, Any]) -> None:
         if kind == "users.set":
@@ -57,10 +60,28 @@ class _Book:
             held[details["key_id"]] = bytes.fromhex(details["publicKey"])
         elif kind == "approver_keys.revoked":
             self.keys.get(details["user_name"], {}).pop(details["key_id"], None)
-        elif kind in ("absence.set", "absence.end"):
-            # the first event has the command that moved the authority, the second only shortens it
-            first = self.absences.get(details["id"], details)
-            self.absences[details["id"]] = {**details, "envelope": first["envelope"]}
+        elif kind == "absence.set":
+            # said once: a second one would let an absence that was ended last again
+            self.absences.setdefault(details["id"], details)
+        elif kind == "absence.end" and self.absences[details["id"]].get("ended_by") is None:
+            ended = {name: details[name] for name in ("ends_at", "ended_by")}
+            self.absences[details["id"]] = {**self.absences[details["id"]], **ended}
+
+    def use(self, content: Mapping[str, Any]) -> str | None:
+        """Take an approval down; answers who had approved, or been approved for, before."""
+        request, actor = content["requestId"], content["actor"]
+        whose = content["details"].get("onBehalfOf") or actor
+        new = [(request, "person", actor), (request, "authority", whose)]
+        twice = next((name for _, _, name in (use for use in new if use in self.used)), None)
+        self.used.update(new)
+        return twice
+
+    def delegation(self, tenant: str, absence_id: str, absent: Party) -> Delegation:
+        """What is known of an absence; raises ValidationError, KeyError."""
+        known = self.absences[absence_id]
+        absence = Absence.model_validate({**known, "tenant": tenant})
+        setter = self.party(absence.set_by)
+        return Delegation(absence=absence, absent=absent, setter=setter, envelope=known["envelope"])
 
     def party(self, name: str) -> Party | None:
         known = self.people.get(name)
@@ -82,7 +103,9 @@ def verify_delegated(events: Iterable[AuditEvent]) -> DelegatedReport:
     """Check every decision on somebody's behalf in a chain whose hashes are verified already.
 
     The absence came before it and was not ended, lasted when it was judged, names just these two people,
-    was signed by the absent approver or an admin with a key of that moment, and the decision by the delegate.
+    was signed by the absent approver or an admin with a key of that moment, and the decision by the delegate,
+    who was not away themselves. Neither of both asked for the mint, and in no request does anybody, or
+    anybody's authority, approve twice.
     """
     book, count, faults = _Book(), 0, []
     for event in events:
@@ -98,6 +121,10 @@ def verify_delegated(events: Iterable[AuditEvent]) -> DelegatedReport:
                 faults.append(f"event {event.seq}: its delegation can't be read")
         else:
             _note(book, content["kind"], details)
+        if content["kind"] == "request.opened":
+            book.requesters[content["requestId"]] = content["actor"]
+        if content["kind"] == "decision.approve" and (twice := book.use(content)) is not None:
+            faults.append(f"event {event.seq}, {content['actor']}: {twice} has approved before")
     return DelegatedReport(decisions=count, faults=tuple(faults))
 
 
@@ -115,21 +142,39 @@ def _check(book: _Book, tenant: str, content: Mapping[str, Any]) -> None:
     absent, delegate = book.party(details["onBehalfOf"]), book.party(actor)
     if known is None or absent is None or delegate is None:
         raise _Unproven("no event before it sets that absence, or registers those people")
-    absence = Absence.model_validate({**known, "tenant": tenant})
+    delegation = book.delegation(tenant, details["absence"], absent)
+    absence, judged_at = delegation.absence, datetime.fromisoformat(details["judgedAt"])
     if (absence.user, absence.delegate) != (absent.name, actor):
         raise _Unproven("the absence is about other people")
-    if not absence.lasts(datetime.fromisoformat(details["judgedAt"])):
+    if not absence.lasts(judged_at) or judged_at < datetime.fromisoformat(content["at"]):
         raise _Unproven("the absence did not last then")
     _check_person(absent, details["tier"])
     _check_person(delegate, delegate.tier)
-    setter = book.party(absence.set_by)
-    prove(Delegation(absence=absence, absent=absent, setter=setter, envelope=known["envelope"]))
+    prove(delegation)
     _check_decision(delegate, content)
+    _check_eyes(book, absent, delegate, content)
+    _check_there(book, tenant, delegate, judged_at)
 
 
 def _check_person(person: Party, tier: object) -> None:
     if not person.active or "approver" not in person.roles or person.tier is None or person.tier != tier:
         raise _Unproven(f"{person.name} was no active approver of tier {tier} then")
+
+
+def _check_eyes(book: _Book, absent: Party, delegate: Party, content: Mapping[str, Any]) -> None:
+    requester = book.requesters.get(content["requestId"])
+    if requester is None or any(same_person(requester, party.name) for party in (absent, delegate)):
+        raise _Unproven("one of them asked for it, or nobody did: four eyes")
+
+
+def _check_there(book: _Book, tenant: str, delegate: Party, at: datetime) -> None:
+    """Who is away with a delegate of their own passes nothing on."""
+    for id_, known in book.absences.items():
+        if known["user"] != delegate.name or known["delegate"] is None:
+            continue
+        own = book.delegation(tenant, id_, delegate)
+        if own.absence.lasts(at) and is_proven(own):
+            raise _Unproven(f"{delegate.name} was away themselves")
 
 
 def _check_decision(delegate: Party, content: Mapping[str, Any]) -> None:

@@ -200,8 +200,9 @@ class RuleEntry(Entry):
 
     @classmethod
     def named(cls, code: str) -> dict[str, Any]:
-        """Its place in the order."""
-        return {"position": int(code) if code.isdecimal() and code.isascii() and len(code) < 12 else code}
+        """Its place in the order; `01` is no other name of 1, which it would overwrite."""
+        number = int(code) if code.isdecimal() and code.isascii() and len(code) < 12 else None
+        return {"position": number if str(number) == code else code}
 
     @classmethod
     def clashes(cls, raw: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -30,6 +30,8 @@ MOST_ROWS: Final = 2**31 - 1
 _CODE = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _CHANNEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_TURNS = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
+"""Marks that show the rest of a line, whoever wrote it, in another order."""
 _ZERO = re.compile(r"0(\.0{1,7})?")
 _COUNTRY = re.compile(r"[A-Z]{2}")
 
@@ -68,6 +70,10 @@ def line(most: int) -> BeforeValidator:
             raise wrong(f"must have 1 to {most} characters, not {len(text)}")
         if any(unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") for char in text):
             raise wrong("must be one line without control characters")
+        if any(unicodedata.bidirectional(char) in _TURNS for char in text):
+            raise wrong("must not turn the direction of what follows it")
+        if not any(char.isprintable() and not char.isspace() for char in text):
+            raise wrong("must have something to see")
         return text
 
     return BeforeValidator(check)

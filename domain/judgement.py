@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from domain.absences import same_person
 from domain.approvals import RESOLUTIONS, Decision, RefusalReason, Verdict
 from domain.authority import authority_of
 from domain.errors import DecisionRefused
@@ -76,9 +77,9 @@ def _judge_approver(decision: Decision, record: RequestRecord, signer: Signer, n
     if "approver" not in signer.roles or signer.tier is None:
         raise _refuse(f"{signer.name} is not an approver", RefusalReason.UNKNOWN_APPROVER)
     authority_of(decision, record, signer, now)
-    if any(approval.approver == signer.name for approval in record.approvals):
+    if any(same_person(approval.approver, signer.name) for approval in record.approvals):
         raise _refuse(f"{signer.name} has approved already", RefusalReason.ALREADY_DECIDED)
-    if any(approval.on_behalf_of == signer.name for approval in record.approvals):
+    if any(same_person(approval.on_behalf_of or "", signer.name) for approval in record.approvals):
         raise _refuse(f"somebody has approved for {signer.name} already", RefusalReason.ALREADY_DECIDED)
     if decision.verdict is Verdict.REJECT and not decision.reason.strip():
         raise _refuse("a rejection needs a reason", RefusalReason.REASON_MISSING)

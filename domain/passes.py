@@ -53,7 +53,8 @@ class SessionSecret:
                 f"MINTKEEPER_SESSION_SECRET has fewer than {SHORTEST_SECRET} characters: set a long random "
                 "one, the same for workers and web servers"
             )
-        self._secret = secret.encode()
+        # the environment hands on bytes that are no UTF-8 as surrogates
+        self._secret = secret.encode(errors="surrogateescape")
 
     def mac(self, purpose: str, *parts: str) -> bytes:
         """HMAC-SHA-256 of the parts under the key of a purpose; no two lists of parts have the same bytes."""

@@ -15,6 +15,7 @@ from typing import Final
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from domain.assignment_steps import Behind
 from domain.calendars import ALWAYS, BusinessCalendar
 from domain.mint_request import MintStatus
 
@@ -141,6 +142,8 @@ class SlaStep(BaseModel):
     model_config = _frozen
 
     at: AwareDatetime
+    behind: Behind | None = None
+    """Where the last pass of alerts has come to."""
 
 
 class AlertPass(BaseModel):
@@ -150,8 +153,8 @@ class AlertPass(BaseModel):
 
     raised: int = 0
     failed: int = 0
-    full: bool = False
-    """There may be more."""
+    behind: Behind | None = None
+    """Set when there may be more."""
 
 
 def occurrence_of(status: MintStatus, since: datetime) -> str:

@@ -140,7 +140,8 @@ def _line(found: Findings, place: Place, groups: list[Group]) -> SlaLine:
     terms = found.terms.get(place, Terms(type=STATUS_TYPES[place.status]))
     # an end lasts for ever: how long says nothing, unless somebody gave it an SLA
     timed = place.status not in TERMINAL or terms.sla_hours is not None
-    ages = [terms.calendar.elapsed(group.oldest, found.at) * group.scale for group in groups if timed]
+    # as numbers: times of any length and scale would not fit into a timedelta
+    ages = [terms.calendar.elapsed(group.oldest, found.at) / _HOUR * group.scale for group in groups if timed]
     return SlaLine(
         topic=place.topic,
         status=place.status,
@@ -149,7 +150,7 @@ def _line(found: Findings, place: Place, groups: list[Group]) -> SlaLine:
         calendar=terms.calendar_code,
         requests=sum(group.number for group in groups),
         overdue=found.overdue.get(place, 0),
-        longest_hours=round(max(ages) / _HOUR, 2) if ages else None,
+        longest_hours=round(max(ages), 2) if ages else None,
         average_hours=found.stays.get(place, Total()).average(_HOUR),
     )
 

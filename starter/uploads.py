@@ -16,6 +16,7 @@ from db import reads
 from db.reads.conversation import AttachmentView
 from db.session import Database
 from db.writes import attachments
+from db.writes.talk import active_person
 from domain.attachments import Announcement, Inspector
 from domain.errors import NotFound, Refused, Unavailable
 from storage import Storage
@@ -57,10 +58,12 @@ async def receive(
     """Store exactly what was announced, or nothing, and tell the other side.
 
     Each try has a place of its own, so that two at the same moment can't mix; one wins. What a crash
-    leaves behind the daily clean-up removes. Raises InvalidInput, NotFound, Refused, Unavailable.
+    leaves behind the daily clean-up removes. Raises InvalidInput, also for an author who is not active any
+    more, NotFound, Refused, Unavailable.
     """
     async with database.transaction() as tx:
         pending = await attachments.find(tx, attachment_id)
+        await active_person(tx, pending.tenant, pending.author)
     attachments.check_waits(pending, datetime.now(UTC))
     inspector = Inspector(Announcement(pending.filename, pending.content_type, pending.size, pending.sha256))
     key = f"{pending.id}/{ULID()}"
@@ -87,16 +90,26 @@ async def receive(
         return await attachments.find(tx, attachment_id)
 
 
+async def withdraw(database: Database, attachment_id: str) -> None:
+    """Take back an announcement whose bytes could not be sent, so that it takes no room."""
+    async with database.transaction() as tx:
+        await attachments.withdraw(tx, attachment_id)
+
+
 async def send_out(storage: Storage, attachment: AttachmentView) -> AsyncIterator[bytes]:
     """The bytes of a stored document; raises NotFound, and Unavailable when they are not what was stored.
 
-    The hash is known at the end only, so the last bytes are held back until it is right.
+    The hash is known at the end only, so the last bytes are held back until it is right; of what is too long
+    never as many come as would look complete.
     """
     if not attachment.is_stored:
         raise NotFound(f"there is no document {attachment.id}")
-    hashed, held = hashlib.sha256(), b""
+    hashed, held, seen = hashlib.sha256(), b"", 0
     async for chunk in storage.get(attachment.storage_key):
         hashed.update(chunk)
+        seen += len(chunk)
+        if seen > attachment.size:
+            break
         if held:
             yield held
         held = chunk

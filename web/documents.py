@@ -21,8 +21,8 @@ from storage import Storage, open_storage
 from web.bodies import TooLarge, limited_body
 from web.state import State
 
-LONGEST_BODY = 16_384
-"""Bytes of a JSON body: the longest message has 2,000 characters."""
+LONGEST_BODY = 32_768
+"""Bytes of a JSON body: a message has up to 2,000 characters, of up to 12 bytes where JSON escapes them."""
 
 
 Model = TypeVar("Model", bound=BaseModel)

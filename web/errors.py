@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from fastapi import Request
@@ -13,6 +14,7 @@ from domain.errors import (
     AccessRefused,
     AckRefused,
     CommandRefused,
+    ConfigurationError,
     FieldsError,
     InvalidInput,
     MintkeeperError,
@@ -21,6 +23,10 @@ from domain.errors import (
     Unavailable,
 )
 from domain.passes import AccessRefusal
+
+log = logging.getLogger("mintkeeper.web")
+
+_CLIENTS = "/api/track/"
 
 _ACK_STATUS = {
     AckRefusal.MALFORMED: 400,
@@ -45,12 +51,12 @@ def status_of(error: Exception) -> int:
     return next((number for kind, number in _STATUS if isinstance(error, kind)), 500)
 
 
-async def problem(_: Request, error: Exception) -> JSONResponse:
+async def problem(request: Request, error: Exception) -> JSONResponse:
     """One document per error; `code` is the same word as in the CLI."""
     status = status_of(error)
     code = error.code if isinstance(error, MintkeeperError) else "internal"
     document: dict[str, Any] = {"type": "about:blank", "status": status, "title": code, "code": code}
-    document["detail"] = str(error)
+    document["detail"] = _detail(request, error)
     if isinstance(error, AccessRefused | AckRefused | CommandRefused):
         document |= {"reason": error.reason}
     if isinstance(error, FieldsError) and error.fields:
@@ -59,3 +65,11 @@ async def problem(_: Request, error: Exception) -> JSONResponse:
         document |= {"recorded": error.recorded}
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
     return JSONResponse(document, status_code=status, headers=headers, media_type="application/problem+json")
+
+
+def _detail(request: Request, error: Exception) -> str:
+    """What is wrong; clients don't read which host, directory or setting it is, but operators in the log."""
+    if not (request.url.path.startswith(_CLIENTS) and isinstance(error, Unavailable | ConfigurationError)):
+        return str(error)
+    log.error("a client could not be served: %s", error)
+    return "this can't be done at the moment: try again later, or tell the desk"

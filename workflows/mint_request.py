@@ -81,6 +81,7 @@ class MintRequestWorkflow(Answering):
         self._ahead_until = self._created_at
         self._alarms = ledger_steps.Alarms(self._request.id)
         self._opened = False
+        self._will_look = False
         self._turn = asyncio.Lock()
 
     @workflow.run
@@ -276,7 +277,12 @@ class MintRequestWorkflow(Answering):
     @workflow.signal
     async def assigned(self, *_: Any) -> None:
         """The sweep may have given it to somebody: look who has it. That is nobody's activity."""
+        if self._will_look:
+            # whoever waits for a turn looks later than now: a flood of signals is one look
+            return
+        self._will_look = True
         async with self._in_turn():
+            self._will_look = False
             if self._standing.status in TERMINAL:
                 return
             try:

@@ -28,9 +28,11 @@ class SlaCheckWorkflow:
         raised = failed = 0
         for _ in range(MOST_PASSES):
             done = await _do(steps.SLA_ALERT, step, AlertPass, "alert about stays that last too long")
-            raised, failed = raised + done.raised, done.failed
-            if not done.full or not done.raised:
+            raised, failed = raised + done.raised, failed + done.failed
+            if done.behind is None:
                 break
+            # on behind what could not be raised, however much that is
+            step = step.model_copy(update={"behind": done.behind})
         return found.model_copy(update={"alerts": raised, "alerts_failed": failed})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -129,7 +130,9 @@ class Sender:
             return dead
         # the one with most patience decides whether all of them are tried again
         first = max(told, key=lambda job: job.max_attempts - job.attempt)
-        said = outcome.for_all(await self._hand_over(first, doubtful, channel, message), told)
+        said = outcome.for_all(
+            _without_codes(await self._hand_over(first, doubtful, channel, message), told, links), told
+        )
         return dead + [_with_token(each, message, ack_links[each.job.id]) for each in said]
 
     async def _hand_over(
@@ -154,6 +157,12 @@ def _put_off(job: DeliveryJob, until: datetime) -> Outcome:
     if outcome.comes_too_late(job, until):
         return outcome.dead(job, f"{job.channel} asks for a pause until {until:%Y-%m-%d %H:%M} UTC", _now())
     return outcome.given_back(job, _now(), until)
+
+
+def _without_codes(said: Outcome, jobs: Sequence[DeliveryJob], links: Links) -> Outcome:
+    """The outcome as it may be stored: a provider's error can repeat the message, and with it a code."""
+    codes = [links.code(str(job.facts["code_id"])) for job in jobs if job.facts.get("code_id")]
+    return replace(said, text=functools.reduce(lambda text, code: text.replace(code, "…"), codes, said.text))
 
 
 def _with_token(said: Outcome, message: Message, ack_link: str) -> Outcome:

@@ -154,6 +154,9 @@ class AbsenceRow(Table, table=True):
         ForeignKeyConstraint(["tenant", "delegate"], ["users.tenant", "users.name"]),
         CheckConstraint("id ~ '^abs_[0-9A-Z]{26}$'", name="absences_id"),
         CheckConstraint("ends_at >= starts_at", name="absences_period"),
+        CheckConstraint(
+            "starts_at > '2000-01-01 00:00Z' AND ends_at < '3000-01-01 00:00Z'", name="absences_readable"
+        ),
         CheckConstraint("delegate <> user_name", name="absences_somebody_else"),
         CheckConstraint("delegate IS NULL OR envelope IS NOT NULL", name="absences_signed"),
         Index("absences_of_user", "tenant", "user_name", "ends_at"),

@@ -48,7 +48,7 @@ async def absence(tx: Transaction, tenant: str, absence_id: str) -> Absence | No
 
 
 def parse_delegations(found: Sequence[Mapping[str, Any]] | None) -> tuple[Delegation, ...]:
-    """What the function `delegations_of` answers; None: there are none."""
+    """The delegations that the function `delegations_of` answers; None: there are none."""
     return tuple(
         Delegation(
             absence=Absence.model_validate(item["absence"]),

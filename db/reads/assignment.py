@@ -82,9 +82,25 @@ class Due:
     request_id: str
     tenant: str
     since: datetime
-    matter: Matter
+    topic: str
+    requester: str
+    rule: str
+    granted_tiers: Sequence[int]
+    approved_by: frozenset[str]
     nobody_noted: bool
     """It is recorded already that nobody fits, for this time of being unassigned."""
+
+    @property
+    def matter(self) -> Matter:
+        """What decides who may get it. Raises ValueError for a rule that can't be read: only its own
+        request must wait for that.
+        """
+        return Matter(
+            topic=self.topic,
+            requester=self.requester,
+            tiers=frozenset(parse_rule(self.rule).eligible_tiers(self.granted_tiers)),
+            approved_by=self.approved_by,
+        )
 
 
 async def due_requests(
@@ -97,12 +113,11 @@ async def due_requests(
             request_id=row.id,
             tenant=row.tenant,
             since=row.unassigned_since,
-            matter=Matter(
-                topic=row.topic,
-                requester=row.requester,
-                tiers=frozenset(parse_rule(row.rule).eligible_tiers(row.granted_tiers)),
-                approved_by=frozenset(filter(None, row.used)),
-            ),
+            topic=row.topic,
+            requester=row.requester,
+            rule=row.rule,
+            granted_tiers=row.granted_tiers,
+            approved_by=frozenset(filter(None, row.used)),
             nobody_noted=row.nobody_noted,
         )
         for row in await tx.rows(_DUE, params)

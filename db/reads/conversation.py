@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from db.reads.history import NotificationView
 from db.session import Transaction
+from domain.records import RequestRecord
 
 CLIENT = "CLIENT"
 DESK = "ADMIN_USER"
@@ -26,6 +27,10 @@ _ATTACHMENTS = text(f"{_COLUMNS} WHERE request_id = :id ORDER BY created_at, id"
 _ATTACHMENT = text(f"{_COLUMNS} WHERE id = :id")
 _KEYS_IN_USE = text("""
 SELECT storage_key FROM attachments WHERE id = ANY (CAST(:ids AS varchar[])) AND state = 'stored'
+""")
+_ANY_ATTACHMENT = text("SELECT EXISTS (SELECT 1 FROM attachments)")
+_CLIENT_IS_ACTIVE = text("""
+SELECT EXISTS (SELECT 1 FROM users WHERE tenant = :tenant AND name = :name AND active)
 """)
 _FOR_CLIENT = text("""
 SELECT id, tenant, request_id, event, kind, body, created_at, read_at FROM notifications
@@ -100,6 +105,17 @@ async def keys_in_use(tx: Transaction, keys: Sequence[str]) -> frozenset[str]:
     ids = sorted({key.partition("/")[0] for key in keys})
     found = {row.storage_key for row in await tx.rows(_KEYS_IN_USE, {"ids": ids})}
     return frozenset(found.intersection(keys))
+
+
+async def has_attachments(tx: Transaction) -> bool:
+    """Whether any document was ever announced and is still known."""
+    return bool(await tx.value(_ANY_ATTACHMENT))
+
+
+async def client_is_active(tx: Transaction, record: RequestRecord) -> bool:
+    """Whether the client of a request is still a user of its tenant."""
+    request = record.request
+    return bool(await tx.value(_CLIENT_IS_ACTIVE, {"tenant": request.tenant, "name": request.requester}))
 
 
 async def notifications_of_client(tx: Transaction, tenant: str, track_number: str) -> list[NotificationView]:

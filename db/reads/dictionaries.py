@@ -103,12 +103,16 @@ async def signer(tx: Transaction, tenant: str, name: str, since: datetime | None
     """The user as the decision check sees one, with the keys that are not revoked; None if unknown.
 
     With `since`, also the delegations that last or are to come then: until the transaction ends nobody
-    of the tenant sets or ends one.
+    of the tenant sets or ends one, changes a user or revokes a key.
     """
     row = await tx.row(_SIGNER, {"tenant": tenant, "name": name, "since": since})
     if row is None:
         return None
-    return Signer(**{**row._asdict(), "delegations": parse_delegations(row.delegations)})
+    held = row.delegations or {"signer": {}, "delegations": None}
+    # read under the lock, where the statement's own snapshot is as old as the wait for it
+    now = held["signer"]
+    keys = {"public_keys": tuple(map(bytes.fromhex, now["public_keys"]))} if now else {}
+    return Signer(**{**row._asdict(), **now, **keys, "delegations": parse_delegations(held["delegations"])})
 
 
 async def rules(tx: Transaction, tenant: str) -> list[ApprovalRule]:

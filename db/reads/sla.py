@@ -10,7 +10,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -18,6 +18,7 @@ from sqlalchemy import text
 
 from db.reads.sla_time import TopicKey, measures, topic_params
 from db.session import Transaction
+from domain.assignment_steps import Behind
 from domain.calendars import ALWAYS, BusinessCalendar
 from domain.errors import InvalidInput
 from domain.mint_request import MintStatus
@@ -26,6 +27,8 @@ from domain.sla import STATUS_TYPES, Cutoff, Group, Place, StatusType, Terms, To
 from domain.sla_report import Findings
 
 log = logging.getLogger("mintkeeper.sla")
+
+_FIRST = datetime.min.replace(tzinfo=UTC)
 
 # what is counted in several statements is counted at one moment; compiling costs more than it saves
 CONSISTENT = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
@@ -66,14 +69,15 @@ _UNRAISED_SQL = """
 SELECT l.id, l.status, l.status_since
 {cutoffs}
 CROSS JOIN LATERAL (
-    SELECT r.id, r.status, r.status_since {late}
+    SELECT r.id, r.status, r.status_since {late} AND r.status_since >= CAST(:behind AS timestamptz)
+        AND (r.status_since, r.id) > (CAST(:behind AS timestamptz), CAST(:behind_id AS varchar))
         AND NOT EXISTS (SELECT 1 FROM escalation_runs e WHERE e.tenant = k.tenant
             AND e.event_kind = :kind AND e.request_id = r.id AND e.occurrence = r.status || ':'
                 || CAST(extract(epoch FROM r.status_since) * 1000000 AS bigint))
-    ORDER BY r.status_since LIMIT :most) AS l
+    ORDER BY r.status_since, r.id LIMIT :most) AS l
 WHERE NOT EXISTS (SELECT 1 FROM event_rules v
     WHERE v.tenant = k.tenant AND v.event_kind = :kind AND v.action = 'ignore')
-ORDER BY l.status_since LIMIT :most
+ORDER BY l.status_since, l.id LIMIT :most
 """
 UNRAISED = text(_UNRAISED_SQL.format(cutoffs=_CUTOFFS, late=_LATE))
 
@@ -107,12 +111,19 @@ async def findings(tx: Transaction, at: datetime) -> Findings:
     )
 
 
-async def unraised(tx: Transaction, at: datetime, most: int) -> list[Stay]:
+async def unraised(tx: Transaction, at: datetime, most: int, behind: Behind | None = None) -> list[Stay]:
     """Overdue stays that no SLA_OVERDUE was raised for, the oldest first; where a rule ignores it, none."""
+    since, request_id = (behind.since, behind.request_id) if behind else (_FIRST, "")
     await tx.run(MODEST)
     terms = await read_terms(tx)
     late = cutoffs(terms, await _groups(tx, terms), at)
-    params = {**_cutoff_params(late), "kind": EventKind.SLA_OVERDUE.value, "most": most}
+    params = {
+        **_cutoff_params(late),
+        "kind": EventKind.SLA_OVERDUE.value,
+        "most": most,
+        "behind": since,
+        "behind_id": request_id,
+    }
     return [Stay(row.id, MintStatus(row.status), row.status_since) for row in await tx.rows(UNRAISED, params)]
 
 

@@ -18,6 +18,12 @@ CASE
     WHEN d.kind IN ('code_track', 'code_step_up') AND NOT EXISTS (SELECT 1 FROM one_time_codes o
         WHERE o.id = d.facts ->> 'code_id' AND o.used_at IS NULL AND o.expires_at > now())
         THEN 'the code is not good any more'
+    -- somebody else may read what an address or chat gets that was changed since
+    WHEN d.kind IN ('code_track', 'code_step_up') AND NOT EXISTS (SELECT 1 FROM one_time_codes o
+        JOIN users u ON u.tenant = o.tenant AND u.name = o.recipient
+        WHERE o.id = d.facts ->> 'code_id' AND u.active
+            AND d.target = CASE d.channel_kind WHEN 'email' THEN u.email ELSE u.telegram_chat END)
+        THEN 'the address is not the recipient''s any more'
     WHEN e.event_kind = 'sla.overdue' AND r.status <> split_part(e.occurrence, ':', 1)
         THEN 'the request is ' || r.status
     -- of a suppressed run there is the one message that its rule asks for

@@ -13,14 +13,12 @@ from db.reads.absences import absence as read_absence
 from db.session import Transaction
 from db.writes import audit
 from db.writes.commands import accept_command
-from domain.absences import Absence, Party, Wish, absence_id
+from db.writes.rows import lock_people
+from domain.absences import MOST_PLANNED, Absence, Party, Wish, absence_id
 from domain.authority import may_set
 from domain.commands import ADMINS_AND_APPROVERS, Command, CommandAction, CommandRefusal, read_envelope
 from domain.errors import CommandRefused, InvalidInput, NotFound, Refused
 
-# alone with the tenant's absences: decisions that rest on one hold the same lock together, in the
-# function `delegations_of`
-_LOCK = text("SELECT pg_advisory_xact_lock(1633841011, hashtext(:tenant))")
 _PARTIES = text("""
 SELECT name, active, roles, tier FROM users WHERE tenant = :tenant AND name = ANY (CAST(:names AS varchar[]))
 """)
@@ -29,6 +27,10 @@ SELECT id, starts_at, ends_at FROM absences
 WHERE tenant = :tenant AND user_name = :user AND starts_at < :ends_at
     AND ends_at > greatest(:starts_at, starts_at)
 LIMIT 1
+""")
+_PLANNED = text("""
+SELECT count(*) FROM absences WHERE tenant = :tenant AND user_name = :user AND ends_at > :set_at
+    AND ends_at > starts_at
 """)
 _INSERT = text("""
 INSERT INTO absences (id, tenant, user_name, starts_at, ends_at, delegate, reason, set_by, set_at, envelope)
@@ -42,7 +44,7 @@ async def set_absence(tx: Transaction, document: bytes, *, now: datetime) -> Abs
     """Send the target of a signed command `absence.set` out of office, with or without a delegate.
 
     Authority moves from `starts_at` on, which is never before the moment of acceptance. Raises
-    CommandRefused, InvalidInput (period, delegate), NotFound, Refused (another absence in the period).
+    CommandRefused, InvalidInput (period, delegate), NotFound, Refused (another in the period, too many).
     """
     command = await accept_command(
         tx, document, action=CommandAction.SET_ABSENCE, target=None, roles=ADMINS_AND_APPROVERS, now=now
@@ -103,7 +105,7 @@ async def end_absence(tx: Transaction, document: bytes, *, absence_id: str, now:
 
 async def _alone(tx: Transaction, tenant: str, now: datetime) -> datetime:
     """Wait for every decision under way; the moment from which on the next ones know of the change."""
-    await tx.run(_LOCK, {"tenant": tenant})
+    await lock_people(tx, tenant)
     return max(now, datetime.now(UTC))
 
 
@@ -143,6 +145,10 @@ async def _check_free(tx: Transaction, absence: Absence) -> None:
         raise Refused(
             f"{absence.user} is away from {found.starts_at:%Y-%m-%d %H:%MZ} to "
             f"{found.ends_at:%Y-%m-%d %H:%MZ} already: end {found.id} first with 'mintkeeper absence end'"
+        )
+    if int(await tx.value(_PLANNED, absence.model_dump()) or 0) >= MOST_PLANNED:
+        raise Refused(
+            f"{absence.user} has {MOST_PLANNED} absences to come: end one with 'mintkeeper absence end'"
         )
 
 

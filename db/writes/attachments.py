@@ -23,7 +23,7 @@ VALUES (:id, :tenant, :request_id, :author, :author_kind, :filename, :content_ty
     :id, :at)
 """)
 _COUNTS = text("""
-SELECT count(*) FILTER (WHERE state = 'pending') AS pending,
+SELECT count(*) FILTER (WHERE state = 'pending' AND created_at > :oldest) AS pending,
     count(*) FILTER (WHERE state = 'stored') AS stored
 FROM attachments WHERE request_id = :id AND author_kind = :author_kind
 """)
@@ -36,6 +36,7 @@ _STORE = announcement_statement(
     RETURNING a.request_id)""",
     source="kept",
 )
+_WITHDRAW = text("DELETE FROM attachments WHERE id = :id AND state = 'pending'")
 _GIVE_UP = text("""
 DELETE FROM attachments WHERE id IN (
     SELECT id FROM attachments WHERE state = 'pending' AND created_at < :before
@@ -62,7 +63,7 @@ async def announce_upload(
         _check_same(stands, record, author, announced)
         return stands
     await active_person(tx, record.request.tenant, author)
-    await _check_room(tx, record, side_of(record, author))
+    await _check_room(tx, record, side_of(record, author), at)
     values: dict[str, Any] = {
         **vars(announced),
         "id": attachment_id,
@@ -142,16 +143,23 @@ async def give_up_pending(tx: Transaction, *, before: datetime, limit: int) -> l
     return [row.id for row in rows]
 
 
+async def withdraw(tx: Transaction, attachment_id: str) -> None:
+    """Take back an upload whose bytes will not come; one that is stored stays."""
+    await tx.run(_WITHDRAW, {"id": attachment_id})
+
+
 def _check_same(stands: AttachmentView, record: RequestRecord, author: str, announced: Announcement) -> None:
     content = (stands.request_id, stands.author, stands.filename, stands.content_type, stands.size)
     wanted = (record.request.id, author, announced.filename, announced.content_type, announced.size)
-    if content != wanted:
+    # without a hash it may be the same one, whose hash is known only since it was stored
+    if content != wanted or announced.sha256 not in (None, stands.sha256):
         raise IdempotencyConflict(f"{stands.id} is another document already: use another key")
 
 
-async def _check_room(tx: Transaction, record: RequestRecord, author_kind: str) -> None:
-    """Each side has room of its own: neither can crowd out the other."""
-    row = await tx.row(_COUNTS, {"id": record.request.id, "author_kind": author_kind})
+async def _check_room(tx: Transaction, record: RequestRecord, author_kind: str, at: datetime) -> None:
+    """Each side has room of its own: neither can crowd out the other, nor can uploads that take nothing."""
+    of = {"id": record.request.id, "author_kind": author_kind, "oldest": at - UPLOAD_LIFE}
+    row = await tx.row(_COUNTS, of)
     if row is None:
         raise InvalidInput("there is no such request", "request")
     if row.pending >= MOST_PENDING:

@@ -49,11 +49,12 @@ _ISSUE = announcement_statement(
     RETURNING request_id)""",
     source="issued",
 )
-# the row is held from the count of the try until the transaction ends: parallel tries wait for each other
+# the row is held from the count of the try until the transaction ends: parallel tries wait for each other;
+# what has ended is passed by, since another server's clock may have dated it after the newest
 _TRY = text("""
 UPDATE one_time_codes SET tries = tries + 1
 WHERE id = (SELECT id FROM one_time_codes WHERE request_id = :request_id AND purpose = :purpose
-        AND recipient = :recipient ORDER BY created_at DESC, id DESC LIMIT 1)
+        AND recipient = :recipient AND expires_at > :at ORDER BY created_at DESC, id DESC LIMIT 1)
     AND used_at IS NULL AND expires_at > :at AND tries < :most
 RETURNING id, tenant, code_hash
 """)

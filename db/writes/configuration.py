@@ -11,7 +11,7 @@ from sqlalchemy import text
 from db.reads.entries import every_entry, known
 from db.session import Transaction
 from db.writes.entries import By, write
-from db.writes.rows import lock_tenant
+from db.writes.rows import lock_people, lock_tenant
 from domain.configuration import Change, differences, entry_path, read_configuration
 from domain.dictionaries import DepartmentEntry
 from domain.entry import Entry, Kind, Known
@@ -74,6 +74,7 @@ async def _lock(tx: Transaction, wanted: Collection[Kind], tenant: str) -> None:
     """All that others hold before they wait for the audit chain: we are to write there many times."""
     await lock_tenant(tx, tenant)
     if Kind.USER in wanted:
+        await lock_people(tx, tenant)
         await tx.run(_LOCK_USERS, {"tenant": tenant})
     if Kind.EVENT_RULE in wanted:
         await tx.run(_LOCK_POLICIES, {"tenant": tenant})

@@ -20,12 +20,12 @@ WITH merged AS (
     SELECT min(d.id) AS head, count(*) AS size FROM deliveries d WHERE {due} AND {mergeable}
     GROUP BY d.tenant, d.channel, d.target, d.recipient, d.deferred_until
 ), heads AS (
-    -- those who can decide come before the leads who only have to know
+    -- those who can decide come before the leads who only have to know, and before what people say
     SELECT d.id, d.attempt, d.tenant, d.channel, d.target, d.recipient,
         CASE WHEN {mergeable} THEN d.deferred_until END AS merged_at
     FROM deliveries d WHERE {due} AND (NOT ({mergeable}) OR d.id IN (SELECT head FROM merged))
-    ORDER BY d.kind = 'stalled', d.slot_at IS NULL, coalesce(d.next_attempt_at, d.lease_until),
-        d.channel COLLATE "C", d.id
+    ORDER BY d.kind IN ('stalled', 'message', 'attachment'), d.slot_at IS NULL,
+        coalesce(d.next_attempt_at, d.lease_until), d.channel COLLATE "C", d.id
     LIMIT :limit FOR UPDATE SKIP LOCKED
 ), mates AS (
     SELECT d.id, d.attempt, h.id AS head FROM heads h JOIN deliveries d ON d.tenant = h.tenant

@@ -9,13 +9,13 @@ from sqlalchemy import text
 
 from db.session import Transaction
 from db.writes import audit
+from db.writes.rows import lock_tenant
 from domain.errors import NotFound
 from domain.runs import EventAction, EventKind, EventRule
 
 _POLICY = text("""
 SELECT 1 FROM escalation_policies WHERE id = :policy_id AND tenant = :tenant AND deleted_at IS NULL FOR SHARE
 """)
-_TENANT = text("SELECT 1 FROM tenants WHERE code = :tenant")
 _SET = text("""
 INSERT INTO event_rules (tenant, event_kind, action, policy_id, urgent)
 VALUES (:tenant, :event_kind, :action, :policy_id, :urgent)
@@ -33,8 +33,7 @@ async def set_event_rule(tx: Transaction, *, rule: EventRule, actor: str, at: da
 
     Raises NotFound for an unknown tenant or a policy that it has not published (or has deleted).
     """
-    if await tx.value(_TENANT, {"tenant": rule.tenant}) is None:
-        raise NotFound(f"unknown tenant {rule.tenant!r}")
+    await lock_tenant(tx, rule.tenant)
     params = rule.model_dump(mode="json")
     if rule.action is EventAction.ESCALATE and await tx.value(_POLICY, params) is None:
         raise NotFound(
@@ -49,6 +48,7 @@ async def remove_event_rule(
 ) -> None:
     """Remove a rule: from now on the leads are informed of such events. Raises NotFound."""
     params = {"tenant": tenant, "event_kind": kind.value}
+    await lock_tenant(tx, tenant)
     if await tx.value(_REMOVE, params) is None:
         raise NotFound(f"tenant {tenant} has no rule for {kind}: see 'mintkeeper event-rule list'")
     await _note(tx, tenant, "event_rules.removed", actor, at, params)

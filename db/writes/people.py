@@ -11,7 +11,7 @@ from sqlalchemy import delete, insert, select, update
 
 from db.models import metadata
 from db.session import Transaction
-from db.writes.rows import change, equal, lock_tenant, note, put, require
+from db.writes.rows import change, equal, lock_people, lock_tenant, note, put, require
 from domain.approvals import ActorRole
 from domain.dsse import key_id as id_of_key
 from domain.errors import InvalidInput
@@ -51,6 +51,8 @@ async def set_user(
         "working_hours": dict(working_hours or {}),
         "max_load": max_load,
     }
+    await lock_tenant(tx, tenant)
+    await lock_people(tx, tenant)
     await put(tx, "users", {"tenant": tenant, "name": name}, values, tenant, actor, at)
     await _set_additional_topics(tx, tenant, name, sorted(set(topics)), actor, at)
 
@@ -86,6 +88,7 @@ async def deactivate_user(tx: Transaction, *, tenant: str, name: str, actor: str
     """A user who is gone decides nothing and is told nothing; what they did stays. Raises NotFound."""
     await require(tx, "users", "user", tenant=tenant, name=name)
     await lock_tenant(tx, tenant)
+    await lock_people(tx, tenant)
     await change(tx, "users", {"tenant": tenant, "name": name}, {"active": False}, tenant, actor, at)
 
 
@@ -129,6 +132,7 @@ async def revoke_key(
     """From now on the key signs nothing. Raises NotFound."""
     key = {"tenant": tenant, "user_name": user, "key_id": key_id}
     await require(tx, "approver_keys", "key", **key)
+    await lock_people(tx, tenant)
     table = metadata.tables["approver_keys"]
     not_yet = table.c.revoked_at.is_(None)
     revoked = await tx.execute(update(table).where(*equal(table, key), not_yet).values(revoked_at=at))

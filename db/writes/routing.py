@@ -46,13 +46,15 @@ SELECT json_build_object(
                 WHERE x.tenant = u.tenant AND x.user_name = u.name AND x.topic = t.code),
             'away', a.id IS NOT NULL,
             'stand_in', CASE WHEN s.name IS NOT NULL THEN json_build_object('name', s.name, 'email', s.email,
-                'time_zone', s.time_zone, 'quiet_hours', s.quiet_hours) END
+                'time_zone', s.time_zone, 'quiet_hours', s.quiet_hours,
+                'away', EXISTS (SELECT 1 FROM absences b WHERE b.tenant = s.tenant AND b.user_name = s.name
+                    AND b.starts_at <= now() AND b.ends_at > now())) END
             ) ORDER BY u.name COLLATE "C"), '[]')
         FROM users u
         LEFT JOIN absences a ON a.tenant = u.tenant AND a.user_name = u.name AND a.starts_at <= now()
             AND a.ends_at > now()
         LEFT JOIN users s ON s.tenant = a.tenant AND s.name = a.delegate AND s.active
-            AND lower(s.name) <> lower(:requester)
+            AND 'approver' = ANY (s.roles) AND lower(s.name) <> lower(:requester)
         WHERE u.tenant = t.tenant AND u.active AND 'approver' = ANY (u.roles)
             AND u.tier = ANY (CAST(:tiers AS integer[])) AND u.name <> :requester))
 FROM topics t JOIN departments d ON d.tenant = t.tenant AND d.code = t.department
@@ -124,20 +126,27 @@ class Routing(BaseModel):
     def recipients(self, tiers: Iterable[int]) -> list[Person]:
         """For each tier its approvers on the request's topic or, where there is none, all of that tier.
 
-        Who is away is left out or has a stand-in, unless nobody else of the tier remains; nobody comes twice.
+        Who is away is left out or has a stand-in who is there. Where nobody of the tier remains all are
+        told, and who stands in for them; nobody comes twice.
         """
         told: dict[str, Person] = {}
         for tier in tiers:
             of_tier = [person for person in self.approvers if person.tier == tier]
             on_topic = [person for person in of_tier if person.on_topic]
-            for person in _present(on_topic) or _present(of_tier) or on_topic or of_tier:
+            for person in _present(on_topic) or _present(of_tier) or _all(on_topic or of_tier):
                 told.setdefault(person.name, person)
         return list(told.values())
 
 
 def _present(people: Iterable[Person]) -> list[Person]:
     """Those who are there, and the stand-ins of those who are not."""
-    return [found for one in people if (found := one.stand_in if one.away else one) is not None]
+    found = (one.stand_in if one.away else one for one in people)
+    return [one for one in found if one is not None and not one.away]
+
+
+def _all(people: Iterable[Person]) -> list[Person]:
+    """Everybody, away or not, and their stand-ins, who may have their authority."""
+    return [found for one in people for found in (one, one.stand_in) if found is not None]
 
 
 @lru_cache(maxsize=1000)

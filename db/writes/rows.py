@@ -18,6 +18,7 @@ _CONTACTS = frozenset({"email", "telegram_chat", "settings"})
 """Never copied into the audit chain, which can't forget."""
 
 _LOCK_TENANT = text("SELECT 1 FROM tenants WHERE code = :tenant FOR NO KEY UPDATE")
+_LOCK_PEOPLE = text("SELECT pg_advisory_xact_lock(1633841011, hashtext(:tenant))")
 _IS_ADMIN = text("""
 SELECT 1 FROM users WHERE tenant = :tenant AND name = :name AND active AND 'admin' = ANY (roles)
 """)
@@ -31,6 +32,14 @@ async def lock_tenant(tx: Transaction, tenant: str) -> None:
     """
     if await tx.value(_LOCK_TENANT, {"tenant": tenant}) is None:
         raise NotFound(f"unknown tenant {tenant!r}: see 'mintkeeper tenant list'")
+
+
+async def lock_people(tx: Transaction, tenant: str) -> None:
+    """Wait for every decision under way: the next ones see who is who, and who is away, as we leave it.
+
+    Decisions hold the same lock together, in the function `delegations_of`, before the audit chain.
+    """
+    await tx.run(_LOCK_PEOPLE, {"tenant": tenant})
 
 
 async def require_admin(tx: Transaction, tenant: str, actor: str) -> None:

@@ -89,6 +89,7 @@ async def test_csv_and_svg_are_files(desk, late, seeded, tmp_path):
     [
         (["--since", "yesterday"], "since"),
         (["--since", "2999-01-01"], "since"),
+        (["--since", "0001-01-01T00:00+14:00"], "since"),
         (["--svg", "/nowhere/at/all.svg"], "svg"),
         (["--csv", "/nowhere/at/all.csv"], "csv"),
     ],
@@ -104,6 +105,16 @@ async def test_a_tenant_that_does_not_exist_is_refused(desk, seeded):
     """As everywhere else."""
     shown = await desk("sla", "report", "--tenant", "nobody", "--json")
     assert (shown.code, shown.error["code"]) == (1, "not_found")
+
+
+async def test_a_tenant_without_topics_has_an_empty_report(desk, late, seeded):
+    """It was only just set up: zeros, and no error."""
+    async with seeded.database.transaction() as tx:
+        await tx.run(text("INSERT INTO tenants (code, name, active) VALUES ('bare', 'Bare', true)"))
+    shown = await desk("sla", "report", "--tenant", "bare")
+    assert (shown.code, shown.out.splitlines()[:2]) == (0, ["no requests, and no SLA", "overdue: 0"])
+    document = (await desk("sla", "report", "--tenant", "bare", "--json")).json
+    assert (document["tenant"], document["overdue_total"], document["lines"]) == ("bare", 0, [])
 
 
 async def test_a_check_runs_in_the_worker_and_answers_its_report(desk, late, seeded, temporal_server):

@@ -190,6 +190,7 @@ async def test_the_workflows_of_both_clean_ups_answer_what_they_did(temporal_ser
 async def test_a_missing_storage_is_to_be_seen_in_the_run(temporal_server, seeded):
     """The workflow fails with the line that says what to set, not silently and not for ever."""
     client = temporal_server.client
+    await a_pending(seeded.database, await an_open(seeded.database))
     async with uploads_worker(client, seeded.database, ""):
         with pytest.raises(WorkflowFailureError) as caught:
             await client.execute_workflow("CleanupStaleUploads", id=f"u-{ULID()}", task_queue=UPLOADS_QUEUE)

@@ -28,6 +28,7 @@ async def test_an_absence_lives_and_ends_over_http(web, seeded):
     id_ = made.json()["id"]
     listed = (await web.get("/api/absences?tenant=acme")).json()["absences"]
     assert [one["id"] for one in listed] == [id_]
+    assert "reason" not in listed[0]
     ended = await web.post(f"/api/absences/{id_}/end", content=signed(seeded, "carol", "absence.end", id_))
     assert (ended.status_code, ended.json()["state"]) == (200, "over")
     assert (await web.get("/api/absences?tenant=acme")).json() == {"absences": []}

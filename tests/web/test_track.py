@@ -319,7 +319,7 @@ async def test_more_bytes_than_announced_are_cut_off(web, db, record):
 
 
 async def test_without_a_session_secret_there_are_no_codes(seeded, monkeypatch):
-    """A problem document that says what to set, for known and unknown numbers."""
+    """A problem document, for known and unknown numbers; what to set says the log."""
     record = await an_open(seeded.database)
     async for url in running(Settings(database_url=seeded.url)):
         async with httpx.AsyncClient(base_url=url) as client:

@@ -187,8 +187,10 @@ async def download(
 
 
 async def _find(tx: Transaction, track_number: str) -> RequestRecord | None:
+    """The request, unless its client has left: then there is nobody whom it could be shown to."""
     number = track_number.upper()
-    return await reads.request_by_track_number(tx, number) if _TRACK_NUMBER.fullmatch(number) else None
+    record = await reads.request_by_track_number(tx, number) if _TRACK_NUMBER.fullmatch(number) else None
+    return record if record and await talk.client_is_active(tx, record) else None
 
 
 async def _admitted(tx: Transaction, request: Request, state: State, track_number: str) -> RequestRecord:

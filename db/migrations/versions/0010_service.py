@@ -76,6 +76,7 @@ CREATE TABLE absences (
     FOREIGN KEY (tenant, delegate) REFERENCES users (tenant, name),
     CONSTRAINT absences_id CHECK (id ~ '^abs_[0-9A-Z]{26}$'),
     CONSTRAINT absences_period CHECK (ends_at >= starts_at),
+    CONSTRAINT absences_readable CHECK (starts_at > '2000-01-01 00:00Z' AND ends_at < '3000-01-01 00:00Z'),
     CONSTRAINT absences_somebody_else CHECK (delegate <> user_name),
     CONSTRAINT absences_signed CHECK (delegate IS NULL OR envelope IS NOT NULL)
 );
@@ -91,13 +92,19 @@ BEGIN
 END $$;
 CREATE TRIGGER absences_guard BEFORE UPDATE OR DELETE ON absences
     FOR EACH ROW EXECUTE FUNCTION guard_absence();
--- Absences with a delegate that concern somebody and are not over at `since`. Volatile, so that its query
--- sees what was committed while it waited for the lock; whoever sets or ends an absence holds it alone.
+-- Somebody as they are now, and the absences with a delegate that concern them and are not over at `since`.
+-- Volatile, so that its query sees what was committed while it waited for the lock; whoever sets or ends an
+-- absence, changes a user or revokes a key holds it alone.
 CREATE FUNCTION delegations_of(of_tenant varchar, who varchar, since timestamptz) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock_shared(1633841011, hashtext(of_tenant));
-    RETURN (SELECT jsonb_agg(jsonb_build_object(
+    RETURN jsonb_build_object('signer', (SELECT jsonb_build_object('active', u.active, 'roles', u.roles,
+            'tier', u.tier, 'public_keys', (
+                SELECT coalesce(jsonb_agg(encode(k.public_key, 'hex') ORDER BY k.key_id), '[]')
+                FROM approver_keys k
+                WHERE k.tenant = u.tenant AND k.user_name = u.name AND k.revoked_at IS NULL))
+        FROM users u WHERE u.tenant = of_tenant AND u.name = who), 'delegations', (SELECT jsonb_agg(jsonb_build_object(
         'absence', jsonb_build_object('id', a.id, 'tenant', a.tenant, 'user', a.user_name,
             'starts_at', a.starts_at, 'ends_at', a.ends_at, 'delegate', a.delegate, 'reason', a.reason,
             'set_by', a.set_by, 'set_at', a.set_at, 'ended_by', a.ended_by),
@@ -110,10 +117,11 @@ BEGIN
                 WHERE k.tenant = s.tenant AND k.user_name = s.name AND k.revoked_at IS NULL)) END
         ) ORDER BY a.user_name, a.id)
     FROM (SELECT * FROM absences WHERE tenant = of_tenant AND user_name = who AND ends_at > since
-            AND delegate IS NOT NULL
-        UNION ALL SELECT * FROM absences WHERE tenant = of_tenant AND delegate = who AND ends_at > since) a
+            AND delegate IS NOT NULL AND ends_at > starts_at
+        UNION ALL SELECT * FROM absences WHERE tenant = of_tenant AND delegate = who AND ends_at > since
+            AND ends_at > starts_at) a
     JOIN users u ON u.tenant = a.tenant AND u.name = a.user_name
-    LEFT JOIN users s ON s.tenant = a.tenant AND s.name = a.set_by);
+    LEFT JOIN users s ON s.tenant = a.tenant AND s.name = a.set_by));
 END $$;
 """
 
@@ -124,7 +132,8 @@ ALTER TABLE mint_requests
     ADD COLUMN unassigned_since timestamptz,
     ADD COLUMN assigned_at timestamptz,
     ADD COLUMN assigned_automatically boolean NOT NULL DEFAULT false;
-ALTER TABLE mint_requests DISABLE TRIGGER mint_requests_guard;
+-- no status changes, and a deferred check that is still due would forbid to alter the table
+ALTER TABLE mint_requests DISABLE TRIGGER USER;
 UPDATE mint_requests SET
     status_since = CASE WHEN status = 'PENDING' THEN created_at WHEN status = 'APPROVED' THEN decided_at
         WHEN ended_at IS NOT NULL THEN ended_at ELSE last_activity_at END,
@@ -133,10 +142,11 @@ UPDATE mint_requests SET
         (SELECT min(c.at) FROM comments c JOIN users u ON u.tenant = mint_requests.tenant AND u.name = c.author
             WHERE c.request_id = mint_requests.id AND 'approver' = ANY (u.roles)
                 AND c.author <> mint_requests.requester),
+        (SELECT min(e.at) FROM audit_events e WHERE e.request_id = mint_requests.id AND e.kind = 'request.claim'),
         CASE WHEN status = 'REJECTED' THEN decided_at END),
     unassigned_since = CASE WHEN assignee IS NULL THEN created_at END,
     assigned_at = CASE WHEN assignee IS NOT NULL THEN last_activity_at END;
-ALTER TABLE mint_requests ENABLE TRIGGER mint_requests_guard;
+ALTER TABLE mint_requests ENABLE TRIGGER USER;
 ALTER TABLE mint_requests
     ALTER COLUMN status_since SET NOT NULL,
     ADD CONSTRAINT mint_requests_unassigned CHECK ((assignee IS NULL) = (unassigned_since IS NOT NULL)),
