@@ -1,5 +1,7 @@
 """`schedules` as operators use it: applied, listed, paused, resumed, run."""
 
+import asyncio
+
 import pytest
 from temporalio.service import RPCError
 
@@ -12,6 +14,19 @@ IDS = [
 ]
 
 
+async def forget_schedules(client):
+    """Delete them, whoever left them, and wait until the server says so."""
+    for id_ in IDS:
+        handle = client.get_schedule_handle(id_)
+        try:
+            await handle.delete()
+            async with asyncio.timeout(10):
+                while await handle.describe():
+                    await asyncio.sleep(0.1)
+        except RPCError:
+            continue
+
+
 @pytest.fixture
 async def schedules(cli, temporal_server):
     """The CLI with a Temporal server; the schedules are gone after the test, and what they started."""
@@ -21,12 +36,9 @@ async def schedules(cli, temporal_server):
     async def run(*arguments, **environment):
         return await cli("schedules", *arguments, TEMPORAL_ADDRESS=address, **environment)
 
+    await forget_schedules(client)
     yield run
-    for id_ in IDS:
-        try:
-            await client.get_schedule_handle(id_).delete()
-        except RPCError:
-            continue
+    await forget_schedules(client)
     async for left in client.list_workflows("ExecutionStatus = 'Running'"):
         await client.get_workflow_handle(left.id).terminate()
 

@@ -154,11 +154,13 @@ async def test_a_stage_in_the_instant_of_an_ack_or_a_decision(desk):
         await outbox.fault(provider="sendgrid", kind="slow", seconds=SLOW, count=100_000)
         policies = [await publish(desk, delay) for delay in DELAYS]
         async with desk.worker(), outbox.relay(clients).running():
-            racing = []
-            for number in range(RACES):
-                racing.append(asyncio.create_task(run_race(desk, policies, number, moments)))
-                await asyncio.sleep(APART)
-            races = await asyncio.gather(*racing)
+            # one that fails ends the others, who would else wait for a worker that is gone
+            async with asyncio.TaskGroup() as group:
+                racing = []
+                for number in range(RACES):
+                    racing.append(group.create_task(run_race(desk, policies, number, moments)))
+                    await asyncio.sleep(APART)
+            races = [race.result() for race in racing]
             written = await stage_messages(desk)
             arrived = [message for message in await outbox.received() if not message["updates"]]
         await outbox.close()

@@ -22,6 +22,7 @@ from starter.schedules import TASKS, Task
 from tests.workflows.test_upkeep import delete_workflow
 from worker import maintenance_worker
 
+IDS = [task.id for task in TASKS]
 COUNTS = (("overdue_total", "overdue"), ("told", "told"))
 
 
@@ -43,10 +44,11 @@ async def client(temporal_server):
     """A client; the schedules that a test has created are gone after it, and what they started."""
     client = temporal_server.client
     yield client
-    async for found in await client.list_schedules():
-        # the list may still have what is gone
+    # the list may still have what is gone, and lack what has just come
+    listed = [found.id async for found in await client.list_schedules()]
+    for schedule_id in {*listed, *IDS}:
         with suppress(RPCError):
-            await client.get_schedule_handle(found.id).delete()
+            await client.get_schedule_handle(schedule_id).delete()
     # what one has started meanwhile must not run in the next test's worker
     async for left in client.list_workflows("ExecutionStatus = 'Running'"):
         with suppress(RPCError):
