@@ -23,6 +23,9 @@ CHANNELS_MEASURED = 50
 LEDGER_SECONDS = 5.0
 """As on the public network."""
 
+FEWEST = 20_000
+"""Requests with which the planner has a reason to use an index."""
+
 Figures = dict[str, dict[str, object]]
 
 
@@ -84,6 +87,8 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=100_000, help="so many the sweeps go over")
     parser.add_argument("--json", type=Path, default=Path("bench.json"), help="where the figures go")
     options = parser.parse_args()
+    if options.requests < FEWEST:
+        parser.error(f"--requests: at least {FEWEST}, for a smaller table is rightly read as a whole")
     say = Console(stderr=True)
     counts = (options.count, options.rounds, options.reminders, options.ledgers, options.requests)
     figures = asyncio.run(run(*counts, say))
