@@ -189,7 +189,8 @@ async def _judge_workflow(findings: Findings, case: Case, record: RequestRecord)
         async with asyncio.timeout(_IN_TIME.total_seconds()):
             result = await case.handle.result(rpc_timeout=_IN_TIME)
     except (TimeoutError, RPCError, WorkflowFailureError) as error:
-        findings.not_ended.append(f"{id_}: {record.status}, but its workflow has no result: {error!r}")
+        why = repr(error.cause) if isinstance(error, WorkflowFailureError) else repr(error)
+        findings.not_ended.append(f"{id_}: {record.status}, but its workflow has no result: {why}")
         return
     if result.status is not record.status:
         findings.disagreements.append(f"{id_}: workflow {result.status}, database {record.status}")
