@@ -4,9 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
+# packages are installed as root
+ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test lint bench chaos lock
+.PHONY: help setup browser demo up test lint bench chaos lock
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+: .*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -27,7 +29,13 @@ demo: setup  ## play the life of mint requests on a local stack, then leave it r
 up: setup  ## run the local stack in the foreground
 	$(BIN)/mintkeeper up
 
-test: setup  ## run all tests
+browser:  ## see that Chromium is there for the browser tests, and install it from Debian's packages if not
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
+		|| { echo "installing Chromium for the browser tests"; $(ROOT) apt-get update -qq \
+			&& $(ROOT) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; } \
+		|| { echo "error: the browser tests need Chromium: install the package chromium (or Google Chrome)" >&2; exit 1; }
+
+test: setup browser  ## run all tests
 	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 lint: setup  ## ruff, mypy --strict, the import rules

@@ -137,8 +137,9 @@ async def _serving(queue: str, client: Client, database: Database, settings: Set
 
 
 def mint_worker(client: Client, database: Database, authority: Authority = NO_AUTHORITY) -> Worker:
-    """Workflows and the database's activities; without an authority no ack is believed."""
-    requests, decisions = RequestActivities(database), DecisionActivities(database)
+    """Workflows and the database's activities; without an authority no ack, and no decision that the server
+    signed for somebody, is believed."""
+    requests, decisions = RequestActivities(database), DecisionActivities(database, authority)
     runs, acks = EscalationActivities(database, RequestWorkflows(client)), AckActivities(database, authority)
     return Worker(
         client,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,7 +15,9 @@ from db import reads
 from db.reads.inspections import inspections
 from db.session import Database, Transaction
 from db.writes import codes, decisions
+from db.writes.authority_keys import register_authority_key
 from domain import dsse, steps
+from domain.ack import NO_AUTHORITY, Authority
 from domain.approvals import (
     DECISION_TYPE,
     RESOLUTIONS,
@@ -26,7 +29,8 @@ from domain.approvals import (
     Verdict,
     tally,
 )
-from domain.authority import Authority, authority_of
+from domain.authority import Authority as Tier
+from domain.authority import authority_of
 from domain.errors import DecisionRefused, InvalidInput
 from domain.judgement import judge, needs_step_up, outcome_of
 from domain.mint_request import MintStatus
@@ -51,8 +55,10 @@ _CLOSED = {
 class DecisionActivities:
     """Verification is an activity, so that its result is recorded in history."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, authority: Authority = NO_AUTHORITY) -> None:
         self._database = database
+        self._authority = authority
+        self._registered: set[tuple[str, bytes]] = set()
 
     @activity.defn(name=steps.DECIDE)
     async def decide(self, step: DecideStep) -> DecideAnswer:
@@ -63,10 +69,14 @@ class DecisionActivities:
             return await self._refuse(step, refusal)
 
     async def _take_effect(self, step: DecideStep) -> DecideAnswer:
+        envelope = _read_envelope(step.signed)
+        claimed = _claimed(envelope)
+        vouched_by = _voucher(claimed, envelope, self._authority)
+        if vouched_by is not None:
+            await self._register(step.tenant, vouched_by, step.at)
         async with self._database.transaction() as tx:
             record = await reads.lock_request(tx, step.request_id)
-            envelope = _read_envelope(step.signed)
-            decision, signer = await _verify(tx, step.tenant, envelope, step.at)
+            decision, signer = await _verify(tx, step.tenant, claimed.approver, envelope, step.at, vouched_by)
             earlier = await decisions.outcome_of_step(tx, step.request_id, f"decision:{decision.decision_id}")
             if earlier is not None:
                 _check_repeated(decision, earlier)
@@ -81,6 +91,17 @@ class DecisionActivities:
             authority = authority_of(decision, _as_due(record, step), signer, now)
             record = await _record(tx, record, decision, authority, envelope, step)
             return _answer(record, decision)
+
+    async def _register(self, tenant: str, public_key: bytes, at: datetime) -> None:
+        """Put the authority's key into the tenant's audit chain before the first decision that rests on it.
+
+        In a transaction of its own: the chain is locked last, and a decision has more to lock.
+        """
+        if (tenant, public_key) in self._registered:
+            return
+        async with self._database.transaction() as tx:
+            await register_authority_key(tx, tenant=tenant, public_key=public_key, at=at)
+        self._registered.add((tenant, public_key))
 
     async def _refuse(self, step: DecideStep, refusal: DecisionRefused) -> DecideAnswer:
         """In a transaction of its own: the refused one was rolled back."""
@@ -156,21 +177,44 @@ def _read_envelope(signed: Any) -> SignedDecision:
         ) from error
 
 
-async def _verify(
-    tx: Transaction, tenant: str, envelope: SignedDecision, since: datetime
-) -> tuple[Decision, Signer]:
-    """Find whose keys to try, verify, and only then read what the verified bytes say."""
+def _claimed(envelope: SignedDecision) -> Decision:
+    """What it says, unverified, only to find out whose keys to try."""
     try:
-        claimed = Decision.parse(dsse.unverified_payload(envelope)).approver
+        return Decision.parse(dsse.unverified_payload(envelope))
     except (InvalidInput, dsse.EnvelopeRefused) as error:
         raise DecisionRefused(error.message, RefusalReason.MALFORMED) from error
+
+
+def _voucher(claimed: Decision, envelope: SignedDecision, authority: Authority) -> bytes | None:
+    """The authority's public key that signed it; None for a decision that its approver has to sign."""
+    if not claimed.is_vouched:
+        return None
+    for public_key in authority.public_keys:
+        with suppress(dsse.EnvelopeRefused):
+            dsse.verify(envelope, DECISION_TYPE, [public_key])
+            return public_key
+    raise DecisionRefused(
+        "the decision says how its approver signed in, and our authority did not sign that",
+        RefusalReason.BAD_SIGNATURE,
+    )
+
+
+async def _verify(
+    tx: Transaction,
+    tenant: str,
+    claimed: str,
+    envelope: SignedDecision,
+    since: datetime,
+    vouched_by: bytes | None,
+) -> tuple[Decision, Signer]:
+    """Verify by the key that counts, and only then read what the verified bytes say."""
     signer = await reads.signer(tx, tenant, claimed, since)
     if signer is None:
         raise DecisionRefused(
             f"nobody called {claimed} is registered in tenant {tenant}", RefusalReason.UNKNOWN_APPROVER
         )
     try:
-        payload = dsse.verify(envelope, DECISION_TYPE, signer.public_keys)
+        payload = dsse.verify(envelope, DECISION_TYPE, [vouched_by] if vouched_by else signer.public_keys)
     except dsse.EnvelopeRefused as error:
         raise DecisionRefused(error.message, RefusalReason.BAD_SIGNATURE) from error
     return Decision.parse(payload), signer
@@ -180,7 +224,7 @@ async def _record(
     tx: Transaction,
     record: RequestRecord,
     decision: Decision,
-    authority: Authority,
+    authority: Tier,
     envelope: SignedDecision,
     step: DecideStep,
 ) -> RequestRecord:

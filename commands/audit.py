@@ -88,9 +88,10 @@ async def verify(
     if not report.intact:
         raise cli.fail("chain_broken", report.fault or "the chain is broken", **document)
     delegated = verify_delegated(events)
-    document["delegated"] = delegated.decisions
+    document |= {"delegated": delegated.decisions, "vouched": delegated.vouched}
     if delegated.faults:
         document["faults"] = list(delegated.faults)
         raise cli.fail("delegation_unproven", delegated.faults[0], **document)
-    proven = f", decisions by delegates, all proven: {delegated.decisions}" if delegated.decisions else ""
+    counts = (("by delegates", delegated.decisions), ("signed by the server", delegated.vouched))
+    proven = "".join(f", decisions {how}, all proven: {count}" for how, count in counts if count)
     cli.emit(document, lambda: f"intact: {report.events} events of {code}{proven}, head {document['head']}")

@@ -14,11 +14,10 @@ from domain.errors import DecisionRefused, NotOpen, OutcomeUnknown
 from domain.evidence import LedgerEvidence
 from domain.mint_request import TERMINAL
 from domain.records import RequestRecord
-from starter.decisions import decide as send_update
-from starter.decisions import make_decision, send_signal, sign_decision
+from starter.decisions import deliver, make_decision, sign_decision
 from starter.ids import new_decision_id
 from starter.keys import load_key
-from starter.temporal import reachable, worker_polls
+from starter.temporal import reachable
 
 
 @dataclass(frozen=True)
@@ -66,12 +65,7 @@ async def decide(cli: Cli, order: Order, evidence: LedgerEvidence | None = None)
 async def _send(cli: Cli, decision: Decision, signed: SignedDecision, order: Order) -> DecisionOutcome | None:
     """The workflow's answer; None when the decision was left as a signal."""
     async with reachable(await cli.temporal()) as client:
-        if not order.signal and await worker_polls(client):
-            return await send_update(
-                client, decision.request_id, signed, decision.decision_id, order.wait_seconds
-            )
-        await send_signal(client, decision.request_id, decision.verdict, signed)
-        return None
+        return await deliver(client, decision, signed, signal=order.signal, limit_seconds=order.wait_seconds)
 
 
 def refuse_closed(record: RequestRecord, error: NotOpen) -> NotOpen:

@@ -7,8 +7,9 @@ from commands.lookup import load_request
 from commands.submitting import Receipt, Submitter, prepare
 from domain.amounts import format_amount
 from domain.errors import Refused
-from domain.mint_request import RESUBMITTABLE
+from domain.mint_request import RESUBMITTABLE, MintRequest
 from domain.records import RequestRecord
+from settings import Settings
 from starter.requests import Wanted
 
 
@@ -22,12 +23,20 @@ async def resubmit_request(
     settings = cli.settings()
     async with cli.database() as database:
         old = await load_request(database, name)
-        request = prepare(_wanted(old, requester, key, deadline), settings)
-        # with a key, the request that took the old one's place may be this very one
-        if old.resubmitted_as != request.id:
-            _check(old)
+        request = prepare_again(old, settings, requester=requester, key=key, deadline=deadline)
         submitter = Submitter(database, await cli.temporal(), settings)
         return await submitter.submit(request, keyed=key is not None)
+
+
+def prepare_again(
+    old: RequestRecord, settings: Settings, *, requester: str, key: str | None, deadline: str | None = None
+) -> MintRequest:
+    """The request that asks for the same once more; raises Refused unless the old one allows it."""
+    request = prepare(_wanted(old, requester, key, deadline), settings)
+    # with a key, the request that took the old one's place may be this very one
+    if old.resubmitted_as != request.id:
+        _check(old)
+    return request
 
 
 def _check(old: RequestRecord) -> None:

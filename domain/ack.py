@@ -265,6 +265,11 @@ class Authority:
         """Whether it can sign and verify at all."""
         return bool(self.keys)
 
+    @property
+    def public_keys(self) -> tuple[bytes, ...]:
+        """The raw public keys, in the same order."""
+        return tuple(key.public_key().public_bytes_raw() for key in self.keys)
+
     def issue(self, claim: AckClaim) -> str:
         """Sign a token; there must be a key."""
         payload = rfc8785.dumps(claim.model_dump(mode="json", by_alias=True, exclude_none=True))
@@ -272,9 +277,8 @@ class Authority:
 
     def verify(self, envelope: dsse.Envelope) -> AckClaim:
         """The claim in the very bytes that one of our keys signed; raises AckRefused."""
-        trusted = [key.public_key().public_bytes_raw() for key in self.keys]
         try:
-            payload = dsse.verify(envelope, ACK_TYPE, trusted)
+            payload = dsse.verify(envelope, ACK_TYPE, self.public_keys)
         except dsse.EnvelopeRefused as error:
             raise AckRefused("this link was not signed by us", AckRefusal.BAD_SIGNATURE) from error
         claim = parse_claim(payload)

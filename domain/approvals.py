@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import rfc8785
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -24,6 +24,12 @@ SignedDecision = Envelope
 
 Tier = Annotated[int, Field(ge=1, le=3)]
 """1 operator, 2 manager, 3 executive."""
+
+STEP_UP: Final = "step-up"
+"""Among a decision's `amr`: its approver gave a second factor for this very decision."""
+
+Method = Annotated[str, Field(min_length=1, max_length=32, pattern=r"^[a-z][a-z0-9-]*$")]
+"""How somebody was authenticated: `pwd`, `otp`, `fed`, `slack` (RFC 8176's words where it has one)."""
 
 
 class Verdict(StrEnum):
@@ -82,12 +88,20 @@ class Decision(BaseModel):
     issued_at: AwareDatetime
     evidence: LedgerEvidence | None = None
     """What the ledger shows: with a resolution only, and then the signature covers it."""
+    amr: Annotated[tuple[Method, ...], Field(max_length=8)] = ()
+    """How the approver was authenticated by the server, which then signed for them; empty: their own key."""
+
+    @property
+    def is_vouched(self) -> bool:
+        """The server's authority key has to sign it, not the approver's own."""
+        return bool(self.amr)
 
     def canonical(self) -> bytes:
-        """What is signed: canonical JSON (RFC 8785), without `evidence` where there is none."""
+        """What is signed: canonical JSON (RFC 8785), without `evidence` and `amr` where there is none."""
         content = self.model_dump(mode="json", by_alias=True)
-        if self.evidence is None:
-            del content["evidence"]
+        for name in ("evidence", "amr"):
+            if not content[name]:
+                del content[name]
         return rfc8785.dumps(content)
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Decisions on somebody's behalf, proven from an exported audit chain alone.
+"""Decisions on somebody's behalf, or vouched for by the server, proven from an exported audit chain alone.
 
 The chain itself says who had which keys, roles and tiers at each moment, so an auditor needs neither the
 database nor our word.
@@ -21,7 +21,7 @@ from domain.authority import is_proven, prove
 from domain.errors import DecisionRefused, InvalidInput
 from domain.records import AuditEvent
 
-_DECISIONS = frozenset({"decision.approve", "decision.reject"})
+_DECISIONS = frozenset({"decision.approve", "decision.reject", "decision.cancel"})
 
 
 class DelegatedReport(BaseModel):
@@ -31,6 +31,8 @@ class DelegatedReport(BaseModel):
 
     decisions: int
     """How many were made on somebody's behalf."""
+    vouched: int = 0
+    """How many the server signed for somebody who had signed in."""
     faults: tuple[str, ...] = ()
     """Those that nobody had the authority for, each with why."""
 
@@ -47,6 +49,8 @@ class _Book:
     keys: dict[str, dict[str, bytes]] = field(default_factory=dict)
     absences: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     requesters: dict[str, str] = field(default_factory=dict)
+    authority: dict[str, bytes] = field(default_factory=dict)
+    """The server's public keys by id."""
     used: set[tuple[str, str, str]] = field(default_factory=set)
     """Of each request: who approved, and whose authority that was."""
 
@@ -60,6 +64,8 @@ class _Book:
             held[details["key_id"]] = bytes.fromhex(details["publicKey"])
         elif kind == "approver_keys.revoked":
             self.keys.get(details["user_name"], {}).pop(details["key_id"], None)
+        elif kind == "authority_keys.set":
+            self.authority[details["key_id"]] = bytes.fromhex(details["publicKey"])
         elif kind == "absence.set":
             # said once: a second one would let an absence that was ended last again
             self.absences.setdefault(details["id"], details)
@@ -107,10 +113,14 @@ def verify_delegated(events: Iterable[AuditEvent]) -> DelegatedReport:
     who was not away themselves. Neither of both asked for the mint, and in no request does anybody, or
     anybody's authority, approve twice.
     """
-    book, count, faults = _Book(), 0, []
+    book, count, vouched, faults = _Book(), 0, 0, []
     for event in events:
         content = json.loads(event.body)
         details = content["details"]
+        if content["kind"] in _DECISIONS and (fault := _check_vouched(book, content)) is not None:
+            vouched += 1
+            if fault:
+                faults.append(f"event {event.seq}, {content['actor']}: {fault}")
         if content["kind"] in _DECISIONS and details.get("onBehalfOf") is not None:
             count += 1
             try:
@@ -125,7 +135,7 @@ def verify_delegated(events: Iterable[AuditEvent]) -> DelegatedReport:
             book.requesters[content["requestId"]] = content["actor"]
         if content["kind"] == "decision.approve" and (twice := book.use(content)) is not None:
             faults.append(f"event {event.seq}, {content['actor']}: {twice} has approved before")
-    return DelegatedReport(decisions=count, faults=tuple(faults))
+    return DelegatedReport(decisions=count, vouched=vouched, faults=tuple(faults))
 
 
 def _note(book: _Book, kind: str, details: Mapping[str, Any]) -> None:
@@ -151,9 +161,30 @@ def _check(book: _Book, tenant: str, content: Mapping[str, Any]) -> None:
     _check_person(absent, details["tier"])
     _check_person(delegate, delegate.tier)
     prove(delegation)
-    _check_decision(delegate, content)
+    _check_decision(book, delegate, content)
     _check_eyes(book, absent, delegate, content)
     _check_there(book, tenant, delegate, judged_at)
+
+
+def _check_vouched(book: _Book, content: Mapping[str, Any]) -> str | None:
+    """What is wrong with a decision that the server signed, or nothing; None: its approver signed it."""
+    try:
+        envelope = dsse.Envelope.model_validate(content["details"]["envelope"])
+        claimed = Decision.parse(dsse.unverified_payload(envelope))
+    except (ValidationError, KeyError, TypeError, InvalidInput, dsse.EnvelopeRefused):
+        return None
+    if not claimed.is_vouched:
+        return None
+    try:
+        decision = Decision.parse(dsse.verify(envelope, DECISION_TYPE, book.authority.values()))
+    except dsse.EnvelopeRefused:
+        return "no authority key that the chain knows by then signed it"
+    said = (decision.request_id, decision.approver, f"decision.{decision.verdict}")
+    return "" if said == _told(content) else "the signed decision says something else"
+
+
+def _told(content: Mapping[str, Any]) -> tuple[Any, Any, Any]:
+    return content["requestId"], content["actor"], content["kind"]
 
 
 def _check_person(person: Party, tier: object) -> None:
@@ -177,9 +208,11 @@ def _check_there(book: _Book, tenant: str, delegate: Party, at: datetime) -> Non
             raise _Unproven(f"{delegate.name} was away themselves")
 
 
-def _check_decision(delegate: Party, content: Mapping[str, Any]) -> None:
+def _check_decision(book: _Book, delegate: Party, content: Mapping[str, Any]) -> None:
     envelope = dsse.Envelope.model_validate(content["details"]["envelope"])
-    decision = Decision.parse(dsse.verify(envelope, DECISION_TYPE, delegate.public_keys))
+    vouched = Decision.parse(dsse.unverified_payload(envelope)).is_vouched
+    keys = book.authority.values() if vouched else delegate.public_keys
+    decision = Decision.parse(dsse.verify(envelope, DECISION_TYPE, keys))
     said = (decision.request_id, decision.approver, f"decision.{decision.verdict}")
-    if said != (content["requestId"], delegate.name, content["kind"]):
+    if said != _told(content):
         raise _Unproven("the signed decision says something else")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from domain.absences import same_person
-from domain.approvals import RESOLUTIONS, Decision, RefusalReason, Verdict
+from domain.approvals import RESOLUTIONS, STEP_UP, Decision, RefusalReason, Verdict
 from domain.authority import authority_of
 from domain.errors import DecisionRefused
 from domain.mint_request import MintStatus
@@ -47,9 +47,19 @@ def judge(
 
 
 def needs_step_up(decision: Decision, record: RequestRecord) -> bool:
-    """Tell whether it takes effect only with a one-time code: it approves more than the rule's amount."""
+    """Tell whether it takes effect only with a one-time code: it approves more than the rule's amount.
+
+    Not if the server vouches that the approver gave a second factor for it.
+    """
+    if decision.verdict is not Verdict.APPROVE or STEP_UP in decision.amr:
+        return False
+    return wants_step_up(record)
+
+
+def wants_step_up(record: RequestRecord) -> bool:
+    """Tell whether whoever approves it must give a second factor: it is more than the rule's amount."""
     above = record.rule.step_up_above_stroops
-    return decision.verdict is Verdict.APPROVE and above is not None and record.request.amount > above
+    return above is not None and record.request.amount > above
 
 
 def outcome_of(resolution: Verdict) -> Outcome:

@@ -33,6 +33,11 @@ class AccessRefusal(StrEnum):
     EXPIRED = "expired"
     OTHER_SUBJECT = "other_subject"
     WRONG_CODE = "wrong_code"
+    WRONG_PASSWORD = "wrong_password"  # noqa: S105 - likewise
+    TOO_MANY_TRIES = "too_many_tries"
+    NOT_SIGNED_IN = "not_signed_in"
+    NOT_ENTITLED = "not_entitled"
+    CROSS_SITE = "cross_site"
 
 
 class PassPurpose(StrEnum):
@@ -42,6 +47,8 @@ class PassPurpose(StrEnum):
     """Follow one request as its client; the subject is the request's id."""
     UPLOAD = "upload"
     """Send the bytes of one announced upload; the subject is the attachment's id."""
+    SECOND_FACTOR = "second-factor"
+    """The password was right: bring the code of the authenticator; the subject is `tenant/name`."""
 
 
 class SessionSecret:

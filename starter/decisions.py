@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -24,6 +25,7 @@ from domain.mint_request import workflow_id
 from domain.steps import AssignMessage, CommentMessage, Standing
 from domain.text import check_text
 from starter.answers import ANSWER_SECONDS, answers, ended
+from starter.temporal import worker_polls
 
 
 def make_decision(
@@ -36,8 +38,12 @@ def make_decision(
     reason: str,
     issued_at: datetime,
     evidence: LedgerEvidence | None = None,
+    amr: Sequence[str] = (),
 ) -> Decision:
-    """Put a decision together; raises InvalidInput for a reason that is too long, a malformed id …"""
+    """Put a decision together; raises InvalidInput for a reason that is too long, a malformed id …
+
+    `amr`: how the approver was authenticated, where the server signs for them.
+    """
     check_text(reason, "reason")
     try:
         decision = Decision(
@@ -49,6 +55,7 @@ def make_decision(
             reason=reason,
             issued_at=issued_at,
             evidence=evidence,
+            amr=tuple(amr),
         )
     except ValidationError as error:
         first = error.errors()[0]
@@ -97,6 +104,24 @@ async def decide(
                 rpc_timeout=timedelta(seconds=limit_seconds),
             )
             return outcome
+
+
+async def deliver(
+    client: Client,
+    decision: Decision,
+    signed: SignedDecision,
+    *,
+    signal: bool = False,
+    limit_seconds: float = ANSWER_SECONDS,
+) -> DecisionOutcome | None:
+    """Send by update where a worker answers, else (or with `signal`) leave it as a durable signal.
+
+    None: it is left with the workflow, and its outcome is not known yet. Raises as `decide` does.
+    """
+    if not signal and await worker_polls(client):
+        return await decide(client, decision.request_id, signed, decision.decision_id, limit_seconds)
+    await send_signal(client, decision.request_id, decision.verdict, signed)
+    return None
 
 
 async def send_signal(client: Client, request_id: str, verdict: Verdict, signed: SignedDecision) -> None:

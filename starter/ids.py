@@ -20,6 +20,11 @@ def new_message_id() -> str:
     return f"ms_{ULID()}"
 
 
+def new_session_id() -> str:
+    """The id of a browser's session or an API token; its secret is another matter."""
+    return f"ws_{ULID()}"
+
+
 def new_command_id() -> str:
     """The id of a signed command; it is good once."""
     return f"cm_{ULID()}"

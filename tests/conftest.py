@@ -8,6 +8,7 @@ pytest_plugins = [
     "tests.support.desk",
     "tests.support.nursery",
     "tests.support.documents",
+    "tests.support.site",
 ]
 
 WORKERS_PER_CORE = 2

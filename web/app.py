@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from db.session import Database
@@ -25,9 +26,10 @@ from web.api import policies as policies_api
 from web.api import requests as api
 from web.api import sendgrid, telegram
 from web.api import track as track_api
-from web.errors import problem
+from web.errors import answer_error, http_error
 from web.metrics import Scrapes
 from web.pages import acks as acks_pages
+from web.pages import home, sign_in
 from web.pages import requests as pages
 from web.security import SecurityHeaders
 from web.state import State
@@ -51,7 +53,8 @@ def create_app(settings: Settings) -> FastAPI:
 
     # the interactive API pages load scripts from elsewhere, which our content policy forbids
     app = FastAPI(title="mintkeeper", lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.add_exception_handler(MintkeeperError, problem)
+    app.add_exception_handler(MintkeeperError, answer_error)
+    app.add_exception_handler(HTTPException, http_error)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=_hosts(settings))
     app.include_router(health.router)
@@ -62,6 +65,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(conversation_api.router)
     app.include_router(track_api.router)
     app.include_router(absences_api.router)
+    app.include_router(home.router)
+    app.include_router(sign_in.router)
     app.include_router(pages.router)
     app.include_router(acks_api.router)
     app.include_router(acks_pages.router)

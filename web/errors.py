@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import quote
 
 from fastapi import Request
-from fastapi.responses import JSONResponse
+from fastapi.exception_handlers import http_exception_handler
+from fastapi.responses import JSONResponse, RedirectResponse, Response
+from fastapi.templating import Jinja2Templates
+from starlette.exceptions import HTTPException
 
 from domain.ack import AckRefusal
 from domain.commands import CommandRefusal
@@ -26,6 +31,8 @@ from domain.passes import AccessRefusal
 
 log = logging.getLogger("mintkeeper.web")
 
+_templates = Jinja2Templates(directory=Path(__file__).parent / "templates")
+
 _CLIENTS = "/api/track/"
 
 _ACK_STATUS = {
@@ -36,7 +43,13 @@ _ACK_STATUS = {
     AckRefusal.INTERNAL: 503,
 }
 _COMMAND_STATUS = {CommandRefusal.MALFORMED: 400, CommandRefusal.REPLAYED: 409}
-_ACCESS_STATUS = {AccessRefusal.OTHER_SUBJECT: 403, AccessRefusal.WRONG_CODE: 403}
+_ACCESS_STATUS = {
+    AccessRefusal.OTHER_SUBJECT: 403,
+    AccessRefusal.WRONG_CODE: 403,
+    AccessRefusal.NOT_ENTITLED: 403,
+    AccessRefusal.CROSS_SITE: 403,
+    AccessRefusal.TOO_MANY_TRIES: 429,
+}
 _STATUS = ((NotFound, 404), (InvalidInput, 400), (Refused, 409), (Unavailable, 503))
 
 
@@ -49,6 +62,37 @@ def status_of(error: Exception) -> int:
     if isinstance(error, AccessRefused):
         return _ACCESS_STATUS.get(AccessRefusal(error.reason), 401)
     return next((number for kind, number in _STATUS if isinstance(error, kind)), 500)
+
+
+async def answer_error(request: Request, error: Exception) -> Response:
+    """What became of a request that failed: a page for people, a problem document for everybody else."""
+    if not wants_page(request):
+        return await problem(request, error)
+    refused = isinstance(error, AccessRefused) and error.reason == AccessRefusal.NOT_SIGNED_IN
+    if refused and request.method == "GET":
+        path = quote(request.url.path + (f"?{request.url.query}" if request.url.query else ""), safe="/")
+        return RedirectResponse(f"/sign-in?next={path}", status_code=303)
+    return error_page(request, status_of(error), _detail(request, error), signed_out=refused)
+
+
+async def http_error(request: Request, error: Exception) -> Response:
+    """The same for paths that do not exist and methods that are not allowed."""
+    if not isinstance(error, HTTPException) or not wants_page(request):
+        return await http_exception_handler(request, cast(HTTPException, error))
+    words = "there is no such page" if error.status_code == 404 else str(error.detail)
+    return error_page(request, error.status_code, words)
+
+
+def wants_page(request: Request) -> bool:
+    """A browser that opens a page, not a program."""
+    machine = request.url.path.startswith(("/api/", "/slack/", "/telegram/", "/sendgrid/", "/openapi.json"))
+    return not machine and "text/html" in request.headers.get("accept", "")
+
+
+def error_page(request: Request, status_code: int, message: str, *, signed_out: bool = False) -> Response:
+    """What is wrong, in one line, and the way back."""
+    values = {"message": message, "signed_out": signed_out, "status_code": status_code}
+    return _templates.TemplateResponse(request, "error.html", values, status_code=status_code)
 
 
 async def problem(request: Request, error: Exception) -> JSONResponse:

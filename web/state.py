@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
+from temporalio.client import Client
 
 from db.session import Database
 from domain.ack import Authority
 from domain.mint_request import workflow_id
+from domain.passes import SessionSecret, open_secret
 from settings import Settings
+from starter.accounts import Accounts
+from starter.temporal import connect
 from web.metrics import Scrapes
 
 
@@ -23,6 +29,30 @@ class State:
     database: Database
     authority: Authority
     scrapes: Scrapes
+    clients: list[Client] = field(default_factory=list)
+    connecting: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @cached_property
+    def secret(self) -> SessionSecret:
+        """What sessions, codes and passes follow from; raises ConfigurationError."""
+        return open_secret(self.settings.session_secret)
+
+    @cached_property
+    def accounts(self) -> Accounts:
+        """Who may sign in, and who has; raises ConfigurationError."""
+        return Accounts(self.database, self.secret)
+
+    async def temporal(self) -> Client:
+        """The one connection to Temporal, opened when it is first needed; raises Unavailable."""
+        async with self.connecting:
+            if not self.clients:
+                self.clients.append(await connect())
+        return self.clients[0]
+
+    @property
+    def is_https(self) -> bool:
+        """Browsers reach us encrypted: cookies may travel no other way."""
+        return self.settings.public_url.startswith("https://")
 
     def workflow_url(self, request_id: str) -> str | None:
         """The request's workflow in the Temporal Web UI, where one is configured."""

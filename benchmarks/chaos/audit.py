@@ -14,10 +14,12 @@ from datetime import timedelta
 
 from sqlalchemy import text
 from temporalio.client import WorkflowFailureError
+from temporalio.exceptions import TerminatedError
 from temporalio.service import RPCError
 
 from benchmarks.chaos.book import Book, Payment, read_book
 from benchmarks.chaos.clients import Case
+from benchmarks.chaos.meddler import REASON
 from benchmarks.chaos.plan import Course
 from benchmarks.chaos.proofs import bound_of, refute
 from benchmarks.chaos.sandbox_client import SandboxClient
@@ -56,6 +58,9 @@ class Findings:
     proofs: int = 0
     """Envelopes that never landed, mints and tickets, whose proof was verified against the ledger again."""
     audit_events: int = 0
+    bereft: int = 0
+    """Requests that had ended when the meddler terminated their workflow: it had only its result to give,
+    and the product's sweep starts workflows of open requests."""
     double_mints: list[str] = field(default_factory=list)
     late_mints: list[str] = field(default_factory=list)
     unasked_mints: list[str] = field(default_factory=list)
@@ -189,8 +194,12 @@ async def _judge_workflow(findings: Findings, case: Case, record: RequestRecord)
         async with asyncio.timeout(_IN_TIME.total_seconds()):
             result = await case.handle.result(rpc_timeout=_IN_TIME)
     except (TimeoutError, RPCError, WorkflowFailureError) as error:
-        why = repr(error.cause) if isinstance(error, WorkflowFailureError) else repr(error)
-        findings.not_ended.append(f"{id_}: {record.status}, but its workflow has no result: {why}")
+        # the SDK says "failed" of whatever was terminated, too: only the cause tells
+        why = error.cause if isinstance(error, WorkflowFailureError) else error
+        if isinstance(why, TerminatedError) and why.message == REASON:
+            findings.bereft += 1
+        else:
+            findings.not_ended.append(f"{id_}: {record.status}, but its workflow has no result: {why!r}")
         return
     if result.status is not record.status:
         findings.disagreements.append(f"{id_}: workflow {result.status}, database {record.status}")

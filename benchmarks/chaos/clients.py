@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from stellar_sdk import Keypair
+from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from benchmarks.chaos.plan import Ask, Course
@@ -23,8 +24,8 @@ from domain.approvals import ApprovalRule, SignedDecision, Verdict, match_rule
 from domain.errors import IdempotencyConflict, NotOpen, Unavailable
 from domain.escalation import EscalationPolicy
 from domain.ledger_options import LedgerOptions
-from domain.mint_request import MintRequest, request_id_for_key
-from domain.steps import MintOrder
+from domain.mint_request import MintRequest, request_id_for_key, workflow_id
+from domain.steps import MintOrder, MintResult
 from starter import decisions
 from starter.ids import new_decision_id
 from starter.requests import RequestHandle, start_request
@@ -107,7 +108,8 @@ class Clients:
 
     async def see_through(self, case: Case) -> None:
         """Submit and decide as planned, from now on."""
-        case.handle = await self._submit(self._order(case))
+        await self._submit(self._order(case))
+        case.handle = workflow_of(self.desk.client, case.request.id)
         case.signed = list(self._decisions(case))
         async with asyncio.TaskGroup() as group:
             for delay in case.ask.submissions:
@@ -185,6 +187,11 @@ async def open_office(desk: Desk, keys: dict[str, Ed25519PrivateKey]) -> Clients
     if policy is None:
         raise RuntimeError(f"tenant {tenant} has no policy")
     return Clients(desk, keys, policy, rules)
+
+
+def workflow_of(client: Client, request_id: str) -> RequestHandle:
+    """A request's newest run, whichever that is: what was started may not be what ends."""
+    return client.get_workflow_handle(workflow_id(request_id), result_type=MintResult)
 
 
 async def persist(action: Callable[[], Awaitable[Answer]]) -> Answer:

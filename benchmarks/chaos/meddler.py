@@ -16,16 +16,17 @@ from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from benchmarks.chaos.clients import Case, Clients, persist
+from benchmarks.chaos.clients import Case, Clients, persist, workflow_of
 from db import reads
 from domain.mint_request import MintStatus, workflow_id
 from domain.records import RequestRecord
-from domain.steps import MintResult
 from starter.requests import RequestHandle
 
 SWEEP_SECONDS = 5.0
+REASON = "chaos"
+"""Told to Temporal with everything that is done here."""
+
 _SWEEP = "audit-pending"
-_REASON = "chaos"
 
 
 class Meddler:
@@ -38,7 +39,7 @@ class Meddler:
 
     async def terminate(self, case: Case) -> bool:
         """End the workflow where it is; False if there is none that runs."""
-        return await self._meddle(case, lambda: self._handle(case).terminate(reason=_REASON))
+        return await self._meddle(case, lambda: self._handle(case).terminate(reason=REASON))
 
     async def reset(self, case: Case) -> bool:
         """Let the workflow, even one that has ended, live its life again from the first step on."""
@@ -55,7 +56,7 @@ class Meddler:
             ResetWorkflowExecutionRequest(
                 namespace=self._client.namespace,
                 workflow_execution=WorkflowExecution(workflow_id=workflow_id(case.request.id)),
-                reason=_REASON,
+                reason=REASON,
                 workflow_task_finish_event_id=next(completed, 0),
                 request_id=str(uuid.uuid4()),
             )
@@ -81,13 +82,12 @@ class Meddler:
         """Do it to the workflow of a request that the database knows; answers whether it was done."""
         if await persist(lambda: self._record(case)) is None:
             return False
+        # even what is refused: an act whose answer was lost is done, and refused when it is tried again
+        self._touched.add(case.ask.number)
         try:
             await persist(act)
         except RPCError:
             return False
-        self._touched.add(case.ask.number)
-        # what was started is not what will end
-        case.handle = self._handle(case)
         return True
 
     async def _record(self, case: Case) -> RequestRecord | None:
@@ -95,4 +95,4 @@ class Meddler:
             return await reads.request(tx, case.request.id)
 
     def _handle(self, case: Case) -> RequestHandle:
-        return self._client.get_workflow_handle(workflow_id(case.request.id), result_type=MintResult)
+        return workflow_of(self._client, case.request.id)

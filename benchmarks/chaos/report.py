@@ -89,6 +89,7 @@ def _figures(outcome: Outcome) -> dict[str, object]:
         "approval to certainty, median": _seconds(statistics.median(waits) if waits else 0.0),
         "approval to certainty, 99th percentile": _seconds(waits[int(len(waits) * 0.99)] if waits else 0.0),
         "questions to Horizon a confirmed mint": round(outcome.horizon_requests / max(1, confirmed), 1),
+        "workflows terminated with their request at its end": outcome.findings.bereft,
         "worker processes": outcome.workers,
         "envelopes a stranger handed in": sum(outcome.stranger.values()),
         "faults": sum(outcome.faults.values()),

@@ -1,5 +1,6 @@
 """The tables, as SQLModel sees them; the migrations build them, a test compares the two."""
 
+from db.models.accounts import AccountRow, AuthorityKeyRow, InvitationRow, SessionRow, SignInTryRow
 from db.models.acks import AckHandleRow, AckRow
 from db.models.audit import AuditEventRow, AuditHeadRow
 from db.models.base import metadata
@@ -47,6 +48,7 @@ from db.models.submissions import FeeBumpRow, StellarChannelRow, SubmissionAttem
 
 __all__ = [
     "AbsenceRow",
+    "AccountRow",
     "AckHandleRow",
     "AckRow",
     "ApprovalRow",
@@ -55,6 +57,7 @@ __all__ = [
     "AttachmentRow",
     "AuditEventRow",
     "AuditHeadRow",
+    "AuthorityKeyRow",
     "CalendarRow",
     "ChannelBucketRow",
     "CommentRow",
@@ -67,12 +70,15 @@ __all__ = [
     "EscalationStageRunRow",
     "EventRuleRow",
     "FeeBumpRow",
+    "InvitationRow",
     "LedgerOptionsRow",
     "MintRequestRow",
     "NotificationChannelRow",
     "NotificationRow",
     "OneTimeCodeRow",
     "ProviderReceiptRow",
+    "SessionRow",
+    "SignInTryRow",
     "SignedCommandRow",
     "SlaSnapshotRow",
     "StageRunRow",

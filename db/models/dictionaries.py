@@ -69,6 +69,7 @@ class UserRow(Table, table=True):
         CheckConstraint("tier BETWEEN 1 AND 3", name="users_tier_known"),
         CheckConstraint("tier IS NOT NULL OR NOT 'approver' = ANY (roles)", name="users_approver_has_tier"),
         CheckConstraint("max_load > 0", name="users_max_load"),
+        UniqueConstraint("tenant", "slack_user", name="users_slack_one_person"),
     )
 
     tenant: str = Field(primary_key=True, foreign_key="tenants.code")
@@ -88,6 +89,8 @@ class UserRow(Table, table=True):
     max_load: int | None
     """How many open requests the sweep may give them; None: no limit."""
     last_assigned_at: datetime | None = Field(sa_type=Moment)
+    slack_user: str | None
+    """Their member id in Slack (`U…`), whose buttons they may use."""
 
 
 class CalendarRow(Table, table=True):

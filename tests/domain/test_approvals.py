@@ -96,7 +96,7 @@ def test_a_decision_reads_its_own_canonical_json():
         payload.replace(b'"fine"', b'"\\u0000"'),
         payload.replace(b'"fine"', b'"\\u001b[2J"'),
         payload.replace(b'"approve"', b'"auto"'),
-        payload.replace(b"{", b'{"amr":1,', 1),
+        payload.replace(b"{", b'{"extra":1,', 1),
         b"[]",
         b"\xff",
     ):

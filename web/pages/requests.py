@@ -3,35 +3,41 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
-from fastapi.templating import Jinja2Templates
 
 from commands.documents import request_document
-from commands.listing import select
-from domain.errors import NotFound
+from commands.talk_documents import conversation_document
+from db import reads
 from domain.mint_request import MintStatus, utc_text
-from web.lookup import document_of
-from web.state import State, Wired
+from web.acting import visible
+from web.people import SignedIn
+from web.rendering import page
+from web.state import Wired
 
 SHOWN = 200
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
-_templates = Jinja2Templates(directory=Path(__file__).parent.parent / "templates")
 
 
-@router.get("/")
-async def list_page(request: Request, state: Wired, status: str = "") -> HTMLResponse:
+@router.get("/requests")
+async def list_page(request: Request, state: Wired, person: SignedIn, status: str = "") -> HTMLResponse:
     """The requests, the most urgent first; an unknown status shows all."""
     chosen = status if status in MintStatus.__members__ else ""
+    mine = None if person.sees_all else person.name
     async with state.database.transaction() as tx:
-        records = await select(tx, status=chosen or None, tenant=None, mine=None, stuck=False, limit=SHOWN)
-    return _page(
+        records = await reads.requests(
+            tx,
+            status=MintStatus(chosen) if chosen else None,
+            tenant=person.tenant,
+            requester=mine,
+            limit=SHOWN,
+        )
+    return page(
         request,
         state,
+        person,
         "requests.html",
         requests=[request_document(record) for record in records],
         statuses=[one.value for one in MintStatus],
@@ -40,20 +46,13 @@ async def list_page(request: Request, state: Wired, status: str = "") -> HTMLRes
 
 
 @router.get("/requests/{name}")
-async def request_page(request: Request, state: Wired, name: str) -> HTMLResponse:
+async def request_page(request: Request, state: Wired, person: SignedIn, name: str) -> HTMLResponse:
     """One request with approvals, submission, proof and timeline."""
-    try:
-        document = await document_of(state.database, name)
-    except NotFound as error:
-        return _page(request, state, "missing.html", status_code=404, message=error.message)
-    url = state.workflow_url(document["id"])
+    async with state.database.transaction() as tx:
+        record = await visible(tx, person, name)
+        talk = await conversation_document(tx, record.request.id)
+        document = {**request_document(record, await reads.timeline(tx, record.request.id)), **talk}
     sent = document["submission"]
     bound = utc_text(datetime.fromtimestamp(sent["max_time"], UTC)) if sent else None
-    return _page(request, state, "request.html", mint=document, workflow_url=url, time_bound=bound)
-
-
-def _page(
-    request: Request, state: State, template: str, status_code: int = 200, **values: Any
-) -> HTMLResponse:
-    context = {"temporal_ui_url": state.settings.temporal_ui_url, **values}
-    return _templates.TemplateResponse(request, template, context, status_code=status_code)
+    url = state.workflow_url(record.request.id)
+    return page(request, state, person, "request.html", mint=document, workflow_url=url, time_bound=bound)

@@ -1,0 +1,348 @@
+"""Signing in: passwords (Argon2id), authenticator codes (TOTP, RFC 6238), sessions, invitations.
+
+Secrets leave this module once, to whom they belong; the database has hashes, or ciphertext.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+
+import pyotp
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from cryptography.fernet import Fernet, InvalidToken
+
+from db.reads import accounts as reads
+from db.reads.accounts import Account
+from db.session import Database
+from db.writes import accounts as writes
+from domain import sessions
+from domain.errors import AccessRefused, ConfigurationError, InvalidInput, Refused
+from domain.passes import AccessRefusal, PassPurpose, SessionSecret, check_pass, issue_pass
+from domain.sessions import Person, SessionKind, check_password
+from starter.ids import new_message_id, new_session_id
+
+ISSUER = "mintkeeper"
+"""What an authenticator app shows beside the account."""
+
+SECOND_STEP = timedelta(minutes=5)
+"""So long a right password is good without its code."""
+
+_STEP_SECONDS = 30
+_DRIFT = (0, -1, 1)
+"""Steps around now: a phone's clock may be half a minute off (RFC 6238, 5.2)."""
+
+_SEEN_EVERY = timedelta(minutes=1)
+
+_hasher = PasswordHasher()
+_hashing = asyncio.Semaphore(2)
+"""Each hash takes 64 MiB and some 50 ms of a core: a flood of them must not take the machine."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A session that has just begun."""
+
+    token: str
+    """What its bearer shows; nobody can read it again."""
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class NeedsCode:
+    """The password is right; the code of the authenticator is awaited."""
+
+    ticket: str
+
+
+class Accounts:
+    """Everything about signing in, on one database and one secret."""
+
+    def __init__(self, database: Database, secret: SessionSecret) -> None:
+        self._database = database
+        self._secret = secret
+
+    async def sign_in(
+        self, tenant: str, name: str, password: str, *, address: str, label: str = ""
+    ) -> Opened | NeedsCode:
+        """By password; raises AccessRefused (wrong, or too many tries), whatever of both names is wrong."""
+        key = await self._try(tenant, name, address)
+        account = await self._account(tenant, name)
+        known = account is not None and account.active and account.password_hash is not None
+        stored = account.password_hash if account is not None and known else None
+        if not await _is_password(stored, password) or account is None or stored is None:
+            raise AccessRefused("name or password is not right", AccessRefusal.WRONG_PASSWORD)
+        if _hasher.check_needs_rehash(stored):
+            await self._rehash(account, stored, password)
+        if account.totp_confirmed_at is not None:
+            return NeedsCode(self._ticket(account))
+        await self._forget(key, address)
+        return await self.open_session(tenant, name, ("pwd",), label=label)
+
+    async def second_step(
+        self, tenant: str, name: str, ticket: str, code: str, *, address: str, label: str = ""
+    ) -> Opened:
+        """By the code of the authenticator, after the password; raises AccessRefused."""
+        account = await self._account(tenant, name)
+        subject = _subject(account) if account is not None and account.active else ""
+        check_pass(
+            self._secret,
+            ticket,
+            purpose=PassPurpose.SECOND_FACTOR,
+            subject=subject,
+            now=datetime.now(UTC),
+        )
+        key = await self._try(tenant, name, address)
+        await self._use_code(tenant, name, code)
+        await self._forget(key, address)
+        return await self.open_session(tenant, name, ("pwd", "otp"), label=label)
+
+    async def step_up(self, person: Person, code: str, *, address: str) -> None:
+        """Check a fresh code of a signed-in person's authenticator, and use it up; raises AccessRefused."""
+        key = await self._try(person.tenant, person.name, address)
+        await self._use_code(person.tenant, person.name, code)
+        await self._forget(key, address)
+
+    async def open_session(
+        self,
+        tenant: str,
+        name: str,
+        amr: tuple[str, ...],
+        *,
+        kind: SessionKind = SessionKind.BROWSER,
+        label: str = "",
+        lasting: timedelta = sessions.LONGEST,
+    ) -> Opened:
+        """Let somebody who was authenticated by these means in."""
+        token, now = secrets.token_urlsafe(32), datetime.now(UTC)
+        async with self._database.transaction() as tx:
+            await writes.open_session(
+                tx,
+                session_id=new_session_id(),
+                tenant=tenant,
+                name=name,
+                kind=kind,
+                token_sha256=token_hash(token),
+                amr=amr,
+                label=label[:100],
+                at=now,
+                expires_at=now + lasting,
+            )
+        return Opened(token, now + lasting)
+
+    async def person(self, token: str) -> Person | None:
+        """Who shows this token; None: nobody who is signed in."""
+        now = datetime.now(UTC)
+        async with self._database.transaction() as tx:
+            found = await reads.person_of_session(tx, token_hash(token), now, now - sessions.IDLE)
+            if found is None:
+                return None
+            person, seen = found
+            # not at every click: reading pages should write nothing
+            if now - seen > _SEEN_EVERY:
+                await writes.seen(tx, person.session_id, now)
+        return person
+
+    async def sign_out(self, person: Person) -> None:
+        """End this session."""
+        async with self._database.transaction() as tx:
+            await writes.end_sessions(
+                tx,
+                tenant=person.tenant,
+                name=person.name,
+                at=datetime.now(UTC),
+                session_id=person.session_id,
+            )
+
+    async def set_password(self, tenant: str, name: str, password: str, *, actor: str) -> None:
+        """Give a user a password; their sessions end. Raises InvalidInput, NotFound."""
+        hashed = await hash_password(check_password(password, name))
+        async with self._database.transaction() as tx:
+            await writes.set_password(
+                tx, tenant=tenant, name=name, password_hash=hashed, actor=actor, at=datetime.now(UTC)
+            )
+
+    async def invite(self, tenant: str, name: str, *, actor: str) -> str:
+        """A token by which the user chooses a password, once, within two days; raises NotFound."""
+        token, now = secrets.token_urlsafe(32), datetime.now(UTC)
+        async with self._database.transaction() as tx:
+            await writes.invite(
+                tx,
+                tenant=tenant,
+                name=name,
+                token_sha256=token_hash(token),
+                actor=actor,
+                at=now,
+                expires_at=now + sessions.INVITATION,
+            )
+        return token
+
+    async def invited(self, token: str) -> tuple[str, str] | None:
+        """Whom an invitation is for, (tenant, name); it stays good. None: it is good no more."""
+        async with self._database.transaction() as tx:
+            return await writes.invited(tx, token_hash(token), datetime.now(UTC))
+
+    async def accept_invitation(self, token: str, password: str) -> tuple[str, str]:
+        """Choose the password; raises Refused when the invitation is used or old, InvalidInput."""
+        found = await self.invited(token)
+        if found is not None:
+            hashed, now = await hash_password(check_password(password, found[1])), datetime.now(UTC)
+            async with self._database.transaction() as tx:
+                found = await writes.use_invitation(tx, token_hash(token), now)
+                if found is not None:
+                    tenant, name = found
+                    await writes.set_password(
+                        tx, tenant=tenant, name=name, password_hash=hashed, actor=name, at=now
+                    )
+        if found is None:
+            raise Refused("this invitation was used, or is too old: ask an admin for a new one")
+        return found
+
+    async def begin_totp(self, person: Person) -> str:
+        """A new secret for an authenticator app, as an otpauth:// address; raises Refused if there is one."""
+        secret = pyotp.random_base32()
+        async with self._database.transaction() as tx:
+            begun = await writes.begin_totp(
+                tx,
+                tenant=person.tenant,
+                name=person.name,
+                secret=self._seal(secret),
+                at=datetime.now(UTC),
+            )
+        if not begun:
+            raise Refused("an authenticator is set up already: an admin can remove it")
+        return pyotp.TOTP(secret).provisioning_uri(name=f"{person.name}@{person.tenant}", issuer_name=ISSUER)
+
+    async def confirm_totp(self, person: Person, code: str) -> None:
+        """The first code of the app proves that it has the secret; raises Refused."""
+        account = await self._account(person.tenant, person.name)
+        sealed = account.totp_secret if account is not None else None
+        step = _matching(self._unseal(sealed), code) if sealed is not None else None
+        if sealed is None or step is None:
+            raise Refused("the code is not right: look at the app again, and at your phone's clock")
+        async with self._database.transaction() as tx:
+            if not await writes.confirm_totp(
+                tx,
+                tenant=person.tenant,
+                name=person.name,
+                secret=sealed,
+                step=step,
+                at=datetime.now(UTC),
+            ):
+                raise Refused("an authenticator is set up already, or was begun anew elsewhere")
+
+    async def _use_code(self, tenant: str, name: str, code: str) -> None:
+        account = await self._account(tenant, name)
+        sealed = account.totp_secret if account is not None and account.totp_confirmed_at else None
+        step = _matching(self._unseal(sealed), code) if sealed is not None else None
+        if step is not None:
+            async with self._database.transaction() as tx:
+                if await writes.use_totp(tx, tenant=tenant, name=name, step=step):
+                    return
+        raise AccessRefused(
+            "the code is not right, or was used: wait for the next one", AccessRefusal.WRONG_CODE
+        )
+
+    async def _account(self, tenant: str, name: str) -> Account | None:
+        try:
+            async with self._database.transaction() as tx:
+                return await reads.account(tx, tenant, name)
+        except InvalidInput:
+            # a NUL character: nobody is called that
+            return None
+
+    async def _try(self, tenant: str, name: str, address: str) -> str:
+        """Count the try before it is looked at; raises AccessRefused when there were too many."""
+        key = hashlib.sha256(f"{tenant}/{name.casefold()}".encode()).hexdigest()
+        async with self._database.transaction() as tx:
+            of_both, of_account, of_address = await writes.note_try(
+                tx, try_id=new_message_id(), account=key, address=address, at=datetime.now(UTC)
+            )
+        most = (sessions.MOST_TRIES, sessions.MOST_TRIES_OF_ACCOUNT, sessions.MOST_TRIES_OF_ADDRESS)
+        if any(tries > limit for tries, limit in zip((of_both, of_account, of_address), most, strict=True)):
+            minutes = sessions.TRIES_WINDOW.seconds // 60
+            raise AccessRefused(
+                f"too many tries: wait {minutes} minutes, or ask an admin for an invitation",
+                AccessRefusal.TOO_MANY_TRIES,
+            )
+        return key
+
+    async def _forget(self, key: str, address: str) -> None:
+        async with self._database.transaction() as tx:
+            await writes.forget_tries(tx, account=key, address=address)
+
+    async def _rehash(self, account: Account, stored: str, password: str) -> None:
+        new = await hash_password(password)
+        async with self._database.transaction() as tx:
+            await writes.rehash(tx, tenant=account.tenant, name=account.name, old=stored, new=new)
+
+    def _ticket(self, account: Account) -> str:
+        until = datetime.now(UTC) + SECOND_STEP
+        return issue_pass(self._secret, PassPurpose.SECOND_FACTOR, _subject(account), until)
+
+    def _seal(self, text: str) -> str:
+        return self._fernet().encrypt(text.encode()).decode()
+
+    def _unseal(self, sealed: str) -> str:
+        try:
+            return self._fernet().decrypt(sealed.encode()).decode()
+        except InvalidToken as error:
+            raise ConfigurationError(
+                "the authenticator's secret can't be read: MINTKEEPER_SESSION_SECRET has changed since; "
+                "remove it with 'mintkeeper user reset-totp' and set it up anew"
+            ) from error
+
+    def _fernet(self) -> Fernet:
+        return Fernet(base64.urlsafe_b64encode(self._secret.mac("totp")))
+
+
+def token_hash(token: str) -> str:
+    """What the database keeps of a token."""
+    return hashlib.sha256(token.encode(errors="surrogateescape")).hexdigest()
+
+
+async def hash_password(password: str) -> str:
+    """Argon2id with the library's parameters of today (RFC 9106, low memory)."""
+    async with _hashing:
+        return await asyncio.to_thread(_hasher.hash, password)
+
+
+async def _is_password(stored: str | None, password: str) -> bool:
+    """Also without a stored hash it takes the time of a check: who exists is nobody's business."""
+    async with _hashing:
+        return await asyncio.to_thread(_verify, stored or _nobodys_hash(), password) and stored is not None
+
+
+def _verify(stored: str, password: str) -> bool:
+    try:
+        return _hasher.verify(stored, password)
+    except (VerificationError, InvalidHashError):
+        return False
+
+
+@cache
+def _nobodys_hash() -> str:
+    return _hasher.hash(secrets.token_urlsafe(32))
+
+
+def _matching(secret: str, code: str) -> int | None:
+    """The time step of a right code; None: it is not right now."""
+    totp, now = pyotp.TOTP(secret, interval=_STEP_SECONDS), int(datetime.now(UTC).timestamp())
+    typed = code.replace(" ", "")
+    for drift in _DRIFT:
+        step = now // _STEP_SECONDS + drift
+        if pyotp.utils.strings_equal(totp.generate_otp(step), typed):
+            return step
+    return None
+
+
+def _subject(account: Account) -> str:
+    """A right password is worth nothing any more once it has changed."""
+    fingerprint = hashlib.sha256((account.password_hash or "").encode()).hexdigest()[:16]
+    return f"{account.tenant}/{account.name}/{fingerprint}"

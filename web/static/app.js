@@ -1,0 +1,1 @@
+// What every signed-in page shares; each page works without it.
