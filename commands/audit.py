@@ -67,10 +67,8 @@ async def verify(
     ] = None,
     tenant: Tenant = None,
 ) -> None:
-    """Check that no event was changed, removed, swapped or inserted, and every decision by a delegate."""
-    from commands.chain import load_chain, parse_head, read_file
-    from domain.audit import verify_chain
-    from domain.delegated import verify_delegated
+    """Check that no event was changed, removed, swapped or inserted, and that every decision was signed."""
+    from commands.chain import load_chain, parse_head, proof_document, proof_text, read_file
 
     if file is not None:
         events = read_file(file)
@@ -78,20 +76,9 @@ async def verify(
         async with cli.transaction() as tx:
             events = await load_chain(tx, cli.tenant(tenant))
     code = events[0].tenant if events else (tenant or "")
-    report = verify_chain(events, parse_head(head, code))
-    document = {
-        "tenant": code,
-        "intact": report.intact,
-        "events": report.events,
-        "head": f"{report.events}:{report.head_hash}",
-    }
-    if not report.intact:
-        raise cli.fail("chain_broken", report.fault or "the chain is broken", **document)
-    delegated = verify_delegated(events)
-    document |= {"delegated": delegated.decisions, "vouched": delegated.vouched}
-    if delegated.faults:
-        document["faults"] = list(delegated.faults)
-        raise cli.fail("delegation_unproven", delegated.faults[0], **document)
-    counts = (("by delegates", delegated.decisions), ("signed by the server", delegated.vouched))
-    proven = "".join(f", decisions {how}, all proven: {count}" for how, count in counts if count)
-    cli.emit(document, lambda: f"intact: {report.events} events of {code}{proven}, head {document['head']}")
+    document = proof_document(events, parse_head(head, code)) | {"tenant": code}
+    if not document["intact"]:
+        raise cli.fail("chain_broken", document.pop("fault"), **document)
+    if document["faults"]:
+        raise cli.fail("decision_unproven", document["faults"][0], **document)
+    cli.emit(document, lambda: proof_text(document))

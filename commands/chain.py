@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -11,8 +12,9 @@ from commands.documents import Document
 from commands.lookup import check_tenant
 from db import reads
 from db.session import Transaction
-from domain.audit import GENESIS_HASH, AuditHead
+from domain.audit import GENESIS_HASH, AuditHead, verify_chain
 from domain.errors import ConfigurationError, InvalidInput
+from domain.proven_decisions import verify_decisions
 from domain.records import AuditEvent
 
 _PAGE = 1000
@@ -68,3 +70,31 @@ def parse_head(text: str | None, tenant: str) -> AuditHead | None:
     if not seq.isdecimal() or len(digest) != len(GENESIS_HASH):
         raise InvalidInput(f"head {text!r} is not of the form SEQ:HASH", "head")
     return AuditHead(tenant=tenant, seq=int(seq), hash=digest.lower())
+
+
+def proof_document(events: Sequence[AuditEvent], head: AuditHead | None = None) -> Document:
+    """What `audit verify --json` answers: the chain's hashes and, where they are sound, every decision.
+
+    `fault` says what is wrong with the chain, `faults` which decisions nobody had signed, or was entitled to.
+    """
+    chain = verify_chain(events, head)
+    document: Document = {
+        "tenant": events[0].tenant if events else "",
+        "intact": chain.intact,
+        "events": chain.events,
+        "head": f"{chain.events}:{chain.head_hash}",
+    }
+    if not chain.intact:
+        return document | {"fault": chain.fault or "the chain is broken"}
+    proven = verify_decisions(events)
+    counts = {name: getattr(proven, name) for name in ("decisions", "delegated", "vouched")}
+    return document | counts | {"faults": list(proven.faults)}
+
+
+def proof_text(document: Document) -> str:
+    """A sound proof in one line."""
+    kinds = (("delegated", "by delegates"), ("vouched", "signed by the server for people who had signed in"))
+    among = ", ".join(f"{document[name]} {how}" for name, how in kinds if document[name])
+    decisions = f"{document['decisions']} decisions proven" + (f" ({among})" if among else "")
+    events = f"{document['events']} events of {document['tenant']}"
+    return f"intact: {events}, {decisions}, head {document['head']}"

@@ -172,13 +172,24 @@ async def providers(
     sendgrid_events: Annotated[
         str, typer.Option("--sendgrid-events", metavar="URL", help="Where SendGrid's signed events go.")
     ] = "",
+    slack_interactions: Annotated[
+        str,
+        typer.Option(
+            "--slack-interactions",
+            metavar="URL",
+            help="Where presses of Slack's buttons go, signed with MINTKEEPER_SLACK_SIGNING_SECRET.",
+        ),
+    ] = "",
 ) -> None:
     """Run the provider console alone: stands in for Slack, SendGrid, Telegram, PagerDuty and a webhook."""
     from sandbox.providers.server import serve
     from starter.local.signals import stop_event
 
+    secret = cli.settings().slack_signing_secret
     with stop_event() as stop:
-        await serve(port, lambda url: _say_ready(cli, url), stop, sendgrid_events)
+        await serve(
+            port, lambda url: _say_ready(cli, url), stop, sendgrid_events, slack_interactions, secret
+        )
 
 
 def _say_ready(cli: Cli, url: str) -> None:
@@ -189,13 +200,14 @@ def _say_ready(cli: Cli, url: str) -> None:
 def _addresses(stack: RunningStack) -> str:
     rows = [
         ("Temporal Web UI", stack.addresses.temporal_ui_url),
-        ("Requests", stack.addresses.web_url),
+        ("Web UI", stack.addresses.web_url),
         ("Provider console", stack.addresses.providers_url),
         ("Horizon", stack.addresses.horizon_url),
         ("Temporal", stack.addresses.temporal_address),
         ("Database", stack.addresses.database_url),
         ("Asset", stack.demo.asset),
         ("Destination", stack.demo.destination),
+        ("Sign in", f"alice (or bob, carol, dave, rita, adam, lena), password {stack.demo.password}"),
     ]
     width = max(len(name) for name, _ in rows)
     return "\n".join([*(f"{name:<{width}}  {value}" for name, value in rows), "ready"])

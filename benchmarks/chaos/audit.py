@@ -26,8 +26,8 @@ from benchmarks.chaos.sandbox_client import SandboxClient
 from db import reads
 from db.session import Database
 from domain.audit import verify_chain
-from domain.delegated import verify_delegated
 from domain.mint_request import TERMINAL, MintStatus
+from domain.proven_decisions import verify_decisions
 from domain.records import AuditEvent, RequestRecord
 from domain.submission import Proof, StoredEnvelope
 from domain.tickets import TicketOutcome
@@ -232,4 +232,4 @@ async def _judge_books(findings: Findings, tenant: str, database: Database) -> N
     findings.audit_events = report.events
     if report.fault is not None:
         findings.broken_chain.append(report.fault)
-    findings.broken_chain += verify_delegated(events).faults
+    findings.broken_chain += verify_decisions(events).faults

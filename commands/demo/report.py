@@ -56,7 +56,7 @@ def _print(theatre: Theatre, records: list[RequestRecord], stack: RunningStack) 
     ]
     links += [
         ("messages sent", stack.addresses.providers_url),
-        ("all requests", stack.addresses.web_url),
+        ("web UI", stack.addresses.web_url),
         ("the ledger", stack.addresses.horizon_url),
     ]
     # not through the table: a link that is broken over two lines can't be followed

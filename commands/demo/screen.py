@@ -38,6 +38,22 @@ class Screen:
         """A step of the stack."""
         self._console.print(Text(text, style="dim"), soft_wrap=True)
 
+    def invite(self, count: int, url: str, password: str) -> None:
+        """The last word: what a new user can do now. By itself, so that it is neither wrapped nor missed."""
+        lines = (
+            "",
+            f"{count} mint requests wait for you. Open the web UI and sign in:",
+            "",
+            f"    {url}",
+            "    user      alice",
+            f"    password  {password}",
+            "",
+            "The same password: bob (tier 1), carol (2), dave (3), rita (asks), adam (admin), lena (audits).",
+            "",
+            "Everything stays up until Ctrl-C.",
+        )
+        self._console.print(Text("\n".join(lines)), soft_wrap=True)
+
     def tell(self, part: Part) -> None:
         """Something was done with a request."""
         line = f"{part.request.track_number}  {part.story}: {part.news}"

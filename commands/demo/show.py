@@ -17,6 +17,7 @@ from commands.demo.people import People
 from commands.demo.plays import PLAYS, Play, Theatre
 from commands.demo.report import report
 from commands.demo.screen import Screen
+from commands.demo.waiting import leave_some, read_waiting
 from commands.submitting import Submitter
 from domain.errors import InvalidInput, MintkeeperError
 from starter.local.signals import ends_on_signal
@@ -47,9 +48,11 @@ async def run_demo(cli: Cli, sla_scale: int, *, leave: bool) -> None:
             # a new look at the data directory: the stack did not run yet when the command began
             async with _theatre(Cli(cli.data_dir, cli.as_json), stack, screen) as theatre:
                 await _play(theatre, _in_this_world(wanted, stack), screen, _limit(sla_scale))
+                waiting = [] if leave else _in_this_world(read_waiting(), stack)
+                await leave_some(theatre.people, waiting)
                 good = await report(cli, theatre, stack)
             if not leave:
-                screen.note("everything stays up until Ctrl-C")
+                screen.invite(len(waiting), stack.addresses.web_url, stack.demo.password)
                 await asyncio.Event().wait()
     if good is None:
         raise cli.fail("interrupted", "stopped before the demo was over")

@@ -9,6 +9,9 @@ from pathlib import Path
 PEOPLE = ("alice", "bob", "carol", "dave", "rita", "adam")
 """The demo tenant's users, who each have a key."""
 
+_READABLE = "abcdefghijkmnpqrstuvwxyz23456789"
+"""Nothing that is taken for something else."""
+
 
 class DataDir:
     """The paths of one local stack; makes the directories it needs."""
@@ -26,6 +29,8 @@ class DataDir:
         self.channel_phrase = self.keys / "channels.phrase"
         self.authority = self.keys / "authority.seeds"
         self.session_secret = self.keys / "session.secret"
+        self.slack_secret = self.keys / "slack.secret"
+        self.demo_password = self.keys / "demo.password"
         self.documents = self.root / "documents"
 
     def create(self) -> None:
@@ -51,6 +56,14 @@ def keep_secret(path: Path) -> str:
     """The random text in a file that only its owner may read; made the first time."""
     if not path.exists():
         write_private(path, secrets.token_urlsafe(48))
+    return path.read_text(encoding="utf-8").strip()
+
+
+def keep_password(path: Path) -> str:
+    """A password that people can type, kept in the same way: 60 bits in groups of four."""
+    if not path.exists():
+        groups = ("".join(secrets.choice(_READABLE) for _ in range(4)) for _ in range(3))
+        write_private(path, "-".join(groups))
     return path.read_text(encoding="utf-8").strip()
 
 

@@ -19,6 +19,8 @@ class DemoWorld:
     asset: str
     """`EURT:<issuer>`."""
     destination: str
+    password: str
+    """Of each of the demo tenant's people, to sign in with."""
 
 
 def stack_document(

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from domain.approvals import Verdict
-from domain.delegated import verify_delegated
+from domain.proven_decisions import verify_decisions
 from tests.db.test_absences import a_pending, decide, only_tier_2
-from tests.db.test_delegated import the_chain
+from tests.db.test_proven_decisions import the_chain
 from tests.support.absences import call_back, send_away
 
 
@@ -20,7 +20,7 @@ async def events(seeded):
     await decide(seeded, await a_pending(seeded), "bob")
     await call_back(seeded, absence)
     events = await the_chain(seeded)
-    assert verify_delegated(events).faults == ()
+    assert verify_decisions(events).faults == ()
     return events
 
 
@@ -39,7 +39,7 @@ def without(events, kind):
 
 def faults(*events):
     """What is wrong with a chain."""
-    return " ".join(verify_delegated(events).faults)
+    return " ".join(verify_decisions(events).faults)
 
 
 def opened(events, id_="mr_forged"):
@@ -99,7 +99,7 @@ async def test_a_delegate_who_was_away_proves_nothing(seeded):
     record = await a_pending(seeded)
     await decide(seeded, record, "bob")
     events = await the_chain(seeded)
-    assert verify_delegated(events).decisions == 1
+    assert verify_decisions(events).delegated == 1
     await send_away(seeded, "bob", "alice")
     assert (await decide(seeded, await a_pending(seeded), "bob", Verdict.REJECT)).reason == "delegated"
     [_, second] = [e for e in await the_chain(seeded) if json.loads(e.body)["kind"] == "absence.set"]

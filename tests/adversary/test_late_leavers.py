@@ -11,9 +11,9 @@ from db.session import Database
 from db.writes import dictionaries
 from db.writes.configuration import apply_configuration
 from db.writes.entries import By
-from domain.delegated import verify_delegated
+from domain.proven_decisions import verify_decisions
 from tests.db.test_absences import a_pending, decide, only_tier_2
-from tests.db.test_delegated import the_chain
+from tests.db.test_proven_decisions import the_chain
 from tests.support.absences import send_away
 
 
@@ -58,5 +58,5 @@ async def test_nobody_decides_once_the_chain_says_that_they_may_not(seeded, chan
         await asyncio.sleep(0.3)
     await first
     assert not (await second).accepted
-    assert verify_delegated(await the_chain(seeded)).faults == ()
+    assert verify_decisions(await the_chain(seeded)).faults == ()
     await database.close()

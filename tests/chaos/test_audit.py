@@ -43,7 +43,11 @@ async def audited(minting, *requests: MintRequest) -> Findings:
     """What the audit says of these requests."""
     ledger = minting.ledger
     demo = DemoWorld(
-        minting.seeded.tenant, ledger.issuer.public_key, str(ledger.asset), ledger.holder.public_key
+        minting.seeded.tenant,
+        ledger.issuer.public_key,
+        str(ledger.asset),
+        ledger.holder.public_key,
+        password="",
     )
     async with sandbox_of(minting) as sandbox:
         return await audit(demo, minting.database, sandbox, [Case(ASK, request) for request in requests])

@@ -119,5 +119,5 @@ def test_a_chain_with_an_unproven_delegation_fails(admin, seeded, tmp_path):
     forged["hash"] = event_hash(last["hash"], body)
     file.write_text("".join(json.dumps(event) + "\n" for event in [*events, forged]))
     result = admin("audit", "verify", str(file), "--json")
-    assert (result.code, result.error["code"]) == (1, "delegation_unproven")
+    assert (result.code, result.error["code"]) == (1, "decision_unproven")
     assert result.error["faults"] == [result.error["message"]]

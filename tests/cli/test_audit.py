@@ -25,7 +25,10 @@ def test_an_exported_chain_verifies_offline(admin, exported, monkeypatch):
         "intact": True,
         "events": export["events"],
         "head": export["head"],
+        "decisions": 0,
         "delegated": 0,
+        "vouched": 0,
+        "faults": [],
     }
 
 

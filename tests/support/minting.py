@@ -20,13 +20,14 @@ from db.session import Database
 from db.writes.decisions import record_approval
 from db.writes.dictionaries import set_ledger_options
 from db.writes.requests import open_request
-from domain.approvals import Approval, match_rule
+from domain.approvals import Approval, Decision, Verdict, match_rule
 from domain.ledger_options import LedgerOptions
 from domain.mint_request import MintRequest, request_id_for_key
 from domain.records import RequestRecord
 from domain.steps import SubmitAnswer, SubmitStep
 from domain.submission import SubmissionResult
 from settings import TESTNET_PASSPHRASE
+from starter.decisions import sign_decision
 from tests.support.ledger import MintLedger, mint_ledger
 from tests.support.postgres import Seeded
 
@@ -77,8 +78,27 @@ class Minting:
             )
             decision = hashlib.sha256(request.id.encode()).hexdigest()[:32]
             approval = Approval(decision_id=decision, approver="alice", tier=1, at=now)
-            await record_approval(tx, record=record, approval=approval, envelope={}, satisfied=True, at=now)
+            await record_approval(
+                tx,
+                record=record,
+                approval=approval,
+                envelope=self._signed(request, decision, now),
+                satisfied=True,
+                at=now,
+            )
         return request
+
+    def _signed(self, request: MintRequest, decision_id: str, at: datetime) -> dict[str, Any]:
+        """The envelope of alice's approval."""
+        decision = Decision(
+            decision_id=decision_id,
+            request_id=request.id,
+            request_digest=request.digest(),
+            verdict=Verdict.APPROVE,
+            approver="alice",
+            issued_at=at,
+        )
+        return sign_decision(decision, self.seeded.keys["alice"]).model_dump(mode="json", by_alias=True)
 
     async def allow(self, **options: Any) -> None:
         """What the tenant allows on the ledger from now on, as its admin says."""

@@ -1,4 +1,4 @@
-"""Decisions on somebody's behalf, or vouched for by the server, proven from an exported audit chain alone.
+"""Every decision of an exported audit chain, proven from the chain alone.
 
 The chain itself says who had which keys, roles and tiers at each moment, so an auditor needs neither the
 database nor our word.
@@ -16,25 +16,28 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from domain import dsse
 from domain.absences import Absence, Delegation, Party, same_person
-from domain.approvals import DECISION_TYPE, Decision
+from domain.approvals import DECISION_TYPE, Decision, Verdict
 from domain.authority import is_proven, prove
 from domain.errors import DecisionRefused, InvalidInput
 from domain.records import AuditEvent
 
-_DECISIONS = frozenset({"decision.approve", "decision.reject", "decision.cancel"})
+_OF_APPROVERS = frozenset({"decision.approve", "decision.reject"})
+_DECISIONS = frozenset(f"decision.{verdict}" for verdict in Verdict)
 
 
-class DelegatedReport(BaseModel):
-    """What the delegated decisions of a chain rest on."""
+class DecisionsReport(BaseModel):
+    """What the decisions of a chain rest on."""
 
     model_config = ConfigDict(frozen=True)
 
     decisions: int
-    """How many were made on somebody's behalf."""
-    vouched: int = 0
-    """How many the server signed for somebody who had signed in."""
+    """How many took effect."""
+    delegated: int
+    """How many of them were made on somebody's behalf."""
+    vouched: int
+    """How many of them the server signed for somebody who had signed in."""
     faults: tuple[str, ...] = ()
-    """Those that nobody had the authority for, each with why."""
+    """Those that nobody signed, or had the authority for, each with why."""
 
 
 class _Unproven(Exception):
@@ -105,37 +108,40 @@ class _Book:
         )
 
 
-def verify_delegated(events: Iterable[AuditEvent]) -> DelegatedReport:
-    """Check every decision on somebody's behalf in a chain whose hashes are verified already.
+def verify_decisions(events: Iterable[AuditEvent]) -> DecisionsReport:
+    """Check every decision in a chain whose hashes are verified already.
 
-    The absence came before it and was not ended, lasted when it was judged, names just these two people,
-    was signed by the absent approver or an admin with a key of that moment, and the decision by the delegate,
-    who was not away themselves. Neither of both asked for the mint, and in no request does anybody, or
-    anybody's authority, approve twice.
+    A key of that moment signed it: the signer's own, or the server's where it says how somebody had signed
+    in. In no request does anybody, or anybody's authority, approve twice. On somebody's behalf, the absence
+    came before the decision and was not ended, lasted when it was judged, names just these two people, and
+    was signed by the absent approver or an admin with a key of that moment; the delegate was not away, and
+    neither of both had asked for the mint.
     """
-    book, count, vouched, faults = _Book(), 0, 0, []
+    book, faults = _Book(), []
+    decisions = delegated = vouched = 0
     for event in events:
         content = json.loads(event.body)
-        details = content["details"]
-        if content["kind"] in _DECISIONS and (fault := _check_vouched(book, content)) is not None:
-            vouched += 1
-            if fault:
-                faults.append(f"event {event.seq}, {content['actor']}: {fault}")
-        if content["kind"] in _DECISIONS and details.get("onBehalfOf") is not None:
-            count += 1
+        on_behalf_of = content["details"].get("onBehalfOf")
+        if content["kind"] in _DECISIONS:
+            decisions += 1
+            delegated += on_behalf_of is not None
+            who = content["actor"] + (f" for {on_behalf_of}" if on_behalf_of is not None else "")
             try:
-                _check(book, event.tenant, content)
+                vouched += _check_signature(book, content)
+                _check_requester(book, content)
+                if on_behalf_of is not None:
+                    _check(book, event.tenant, content)
             except (_Unproven, DecisionRefused, InvalidInput, dsse.EnvelopeRefused) as error:
-                faults.append(f"event {event.seq}, {content['actor']} for {details['onBehalfOf']}: {error}")
+                faults.append(f"event {event.seq}, {who}: {error}")
             except (ValidationError, KeyError, TypeError, ValueError):
                 faults.append(f"event {event.seq}: its delegation can't be read")
         else:
-            _note(book, content["kind"], details)
+            _note(book, content["kind"], content["details"])
         if content["kind"] == "request.opened":
             book.requesters[content["requestId"]] = content["actor"]
         if content["kind"] == "decision.approve" and (twice := book.use(content)) is not None:
             faults.append(f"event {event.seq}, {content['actor']}: {twice} has approved before")
-    return DelegatedReport(decisions=count, vouched=vouched, faults=tuple(faults))
+    return DecisionsReport(decisions=decisions, delegated=delegated, vouched=vouched, faults=tuple(faults))
 
 
 def _note(book: _Book, kind: str, details: Mapping[str, Any]) -> None:
@@ -161,26 +167,33 @@ def _check(book: _Book, tenant: str, content: Mapping[str, Any]) -> None:
     _check_person(absent, details["tier"])
     _check_person(delegate, delegate.tier)
     prove(delegation)
-    _check_decision(book, delegate, content)
     _check_eyes(book, absent, delegate, content)
     _check_there(book, tenant, delegate, judged_at)
 
 
-def _check_vouched(book: _Book, content: Mapping[str, Any]) -> str | None:
-    """What is wrong with a decision that the server signed, or nothing; None: its approver signed it."""
+def _check_signature(book: _Book, content: Mapping[str, Any]) -> bool:
+    """Tell whether the server signed a decision, or else its signer; raises _Unproven if neither did."""
     try:
         envelope = dsse.Envelope.model_validate(content["details"]["envelope"])
-        claimed = Decision.parse(dsse.unverified_payload(envelope))
-    except (ValidationError, KeyError, TypeError, InvalidInput, dsse.EnvelopeRefused):
-        return None
-    if not claimed.is_vouched:
-        return None
-    try:
-        decision = Decision.parse(dsse.verify(envelope, DECISION_TYPE, book.authority.values()))
-    except dsse.EnvelopeRefused:
-        return "no authority key that the chain knows by then signed it"
-    said = (decision.request_id, decision.approver, f"decision.{decision.verdict}")
-    return "" if said == _told(content) else "the signed decision says something else"
+        vouched = Decision.parse(dsse.unverified_payload(envelope)).is_vouched
+        keys = book.authority if vouched else book.keys.get(content["actor"], {})
+        decision = Decision.parse(dsse.verify(envelope, DECISION_TYPE, keys.values()))
+    except dsse.EnvelopeRefused as error:
+        raise _Unproven("no key that the chain knows by then signed it") from error
+    except (ValidationError, KeyError, TypeError, ValueError, InvalidInput) as error:
+        raise _Unproven("the signed decision is not there, or can't be read") from error
+    if (decision.request_id, decision.approver, f"decision.{decision.verdict}") != _told(content):
+        raise _Unproven("the signed decision says something else")
+    return vouched
+
+
+def _check_requester(book: _Book, content: Mapping[str, Any]) -> None:
+    """Nobody approves or rejects what they asked for themselves: four eyes."""
+    requester = book.requesters.get(content["requestId"])
+    if requester is None:
+        raise _Unproven("nobody had asked for it, so there are no four eyes")
+    if content["kind"] in _OF_APPROVERS and same_person(requester, content["actor"]):
+        raise _Unproven("they asked for it themselves: four eyes")
 
 
 def _told(content: Mapping[str, Any]) -> tuple[Any, Any, Any]:
@@ -206,13 +219,3 @@ def _check_there(book: _Book, tenant: str, delegate: Party, at: datetime) -> Non
         own = book.delegation(tenant, id_, delegate)
         if own.absence.lasts(at) and is_proven(own):
             raise _Unproven(f"{delegate.name} was away themselves")
-
-
-def _check_decision(book: _Book, delegate: Party, content: Mapping[str, Any]) -> None:
-    envelope = dsse.Envelope.model_validate(content["details"]["envelope"])
-    vouched = Decision.parse(dsse.unverified_payload(envelope)).is_vouched
-    keys = book.authority.values() if vouched else delegate.public_keys
-    decision = Decision.parse(dsse.verify(envelope, DECISION_TYPE, keys))
-    said = (decision.request_id, decision.approver, f"decision.{decision.verdict}")
-    if said != _told(content):
-        raise _Unproven("the signed decision says something else")

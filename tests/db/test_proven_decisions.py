@@ -8,7 +8,7 @@ import pytest
 from db import reads
 from db.writes import dictionaries
 from domain.approvals import Verdict
-from domain.delegated import verify_delegated
+from domain.proven_decisions import verify_decisions
 from tests.db.test_absences import a_pending, decide, only_tier_2
 from tests.support.absences import call_back, send_away, signed, wish
 
@@ -44,8 +44,8 @@ def changed(events, kind, change):
 
 async def test_a_sound_chain_is_proven(events):
     """Keys, roles, absences and decisions fit together, an admin's absence for somebody ill included."""
-    report = verify_delegated(events)
-    assert (report.decisions, report.faults) == (3, ())
+    report = verify_decisions(events)
+    assert (report.delegated, report.faults) == (3, ())
 
 
 def detail(name, value):
@@ -76,7 +76,7 @@ HARMED = {
 @pytest.mark.parametrize(("kind", "change"), HARMED.values(), ids=HARMED)
 async def test_any_harm_is_named(events, kind, change):
     """Whoever rewrites a chain with all its hashes still lacks the private keys."""
-    assert verify_delegated(changed(events, kind, change)).faults
+    assert verify_decisions(changed(events, kind, change)).faults
 
 
 async def test_an_absence_that_was_ended_proves_nothing_later(events):
@@ -89,7 +89,7 @@ async def test_an_absence_that_was_ended_proves_nothing_later(events):
     content = json.loads(moved[-1].body)
     content["details"]["judgedAt"] = datetime.now(UTC).isoformat()
     moved[-1] = moved[-1].model_copy(update={"body": json.dumps(content)})
-    [fault] = verify_delegated([*moved]).faults
+    [fault] = verify_decisions([*moved]).faults
     assert "did not last" in fault
 
 
@@ -104,11 +104,11 @@ async def test_a_key_that_was_revoked_before_proves_nothing(seeded):
             tx, tenant="acme", user="carol", key_id=carol.keys[0], actor="adam", at=datetime.now(UTC)
         )
     events = await the_chain(seeded)
-    assert verify_delegated(events).faults == ()
-    assert verify_delegated([*events, events[-2]]).faults, "the same after the revocation"
+    assert verify_decisions(events).faults == ()
+    assert verify_decisions([*events, events[-2]]).faults, "the same after the revocation"
 
 
 async def test_an_absence_without_a_signature_by_its_setter_is_named(seeded, events):
     """Somebody with the database's password appends sound links that nobody signed for."""
     envelope = json.loads(signed(seeded, "carol", "absence.set", "carol", wish("bob"), key_of="bob"))
-    assert verify_delegated(changed(events, "absence.set", detail("envelope", envelope))).faults
+    assert verify_decisions(changed(events, "absence.set", detail("envelope", envelope))).faults
