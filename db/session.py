@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import psycopg
 from sqlalchemy import URL, make_url, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -56,6 +56,9 @@ def unavailable(url: URL, error: BaseException) -> Unavailable:
 
 def is_connection_lost(error: DBAPIError) -> bool:
     """Tell a broken or refused connection from a statement that PostgreSQL refused."""
+    if error.connection_invalidated:
+        # whatever the server's last word was: it ends sessions for reasons of many classes
+        return True
     origin = error.orig
     if not isinstance(origin, psycopg.OperationalError):
         return False
@@ -104,7 +107,7 @@ class Database:
                 # refused before it was sent: PostgreSQL has no NUL in its texts
                 raise InvalidInput(f"this can't be stored or looked for: {error.orig}") from error
             raise
-        except (PoolTimeout, OSError) as error:
+        except (PoolTimeout, PendingRollbackError, OSError) as error:
             raise unavailable(self.url, error) from error
 
     async def ping(self) -> None:

@@ -66,11 +66,14 @@ class Transaction:
         try:
             await self._driver.commit()
         except psycopg.Error as error:
-            raise _wrapped("COMMIT", error) from error
+            raise self._wrapped("COMMIT", error) from error
 
     async def roll_back(self) -> None:
         """Take everything back; what comes after is a transaction of its own."""
-        await self._driver.rollback()
+        try:
+            await self._driver.rollback()
+        except psycopg.Error as error:
+            raise self._wrapped("ROLLBACK", error) from error
 
     async def discard(self) -> None:
         """Take a broken connection out of the pool."""
@@ -78,20 +81,22 @@ class Transaction:
 
     async def _run(self, statement: TextClause, params: Params) -> psycopg.AsyncCursor[Any]:
         sql = _driver_sql(statement)
-        cursor = self._driver.cursor(row_factory=namedtuple_row)
         try:
+            # a broken connection does not even give a cursor
+            cursor = self._driver.cursor(row_factory=namedtuple_row)
             # a query without parameters is not searched for placeholders, and `%%` would stay as it is
             return await cursor.execute(sql, params)
         except psycopg.Error as error:
-            raise _wrapped(sql, error) from error
+            raise self._wrapped(sql, error) from error
+
+    def _wrapped(self, sql: str, error: psycopg.Error) -> Exception:
+        """The SQLAlchemy error of a driver's error; as in `execute`, it says if that broke the connection."""
+        return DBAPIError.instance(
+            sql, None, error, psycopg.Error, connection_invalidated=self._driver.closed, dialect=_DIALECT
+        )
 
 
 @lru_cache(maxsize=512)
 def _driver_sql(statement: TextClause) -> str:
     """The statement with the driver's placeholders."""
     return str(statement.compile(dialect=_DIALECT))
-
-
-def _wrapped(sql: str, error: psycopg.Error) -> Exception:
-    """The SQLAlchemy error of a driver's error."""
-    return DBAPIError.instance(sql, None, error, psycopg.Error, dialect=_DIALECT)

@@ -20,7 +20,6 @@ from benchmarks.chaos.clients import Case, Clients, persist, workflow_of
 from db import reads
 from domain.mint_request import MintStatus, workflow_id
 from domain.records import RequestRecord
-from starter.requests import RequestHandle
 
 SWEEP_SECONDS = 5.0
 REASON = "chaos"
@@ -39,28 +38,13 @@ class Meddler:
 
     async def terminate(self, case: Case) -> bool:
         """End the workflow where it is; False if there is none that runs."""
-        return await self._meddle(case, lambda: self._handle(case).terminate(reason=REASON))
+        return await self._meddle(
+            case, lambda: workflow_of(self._client, case.request.id).terminate(reason=REASON)
+        )
 
     async def reset(self, case: Case) -> bool:
         """Let the workflow, even one that has ended, live its life again from the first step on."""
-        return await self._meddle(case, lambda: self._reset(case))
-
-    async def _reset(self, case: Case) -> None:
-        history = await self._handle(case).fetch_history()
-        completed = (
-            event.event_id
-            for event in history.events
-            if event.HasField("workflow_task_completed_event_attributes")
-        )
-        await self._client.workflow_service.reset_workflow_execution(
-            ResetWorkflowExecutionRequest(
-                namespace=self._client.namespace,
-                workflow_execution=WorkflowExecution(workflow_id=workflow_id(case.request.id)),
-                reason=REASON,
-                workflow_task_finish_event_id=next(completed, 0),
-                request_id=str(uuid.uuid4()),
-            )
-        )
+        return await self._meddle(case, lambda: reset_to_start(self._client, case.request.id))
 
     async def sweep_up(self) -> None:
         """Start the product's sweep often, and send decisions again that a workflow took with it."""
@@ -94,5 +78,21 @@ class Meddler:
         async with self._clients.desk.database.transaction() as tx:
             return await reads.request(tx, case.request.id)
 
-    def _handle(self, case: Case) -> RequestHandle:
-        return workflow_of(self._client, case.request.id)
+
+async def reset_to_start(client: Client, request_id: str) -> None:
+    """Reset a request's workflow, even one that has ended, to its first step; raises RPCError."""
+    history = await workflow_of(client, request_id).fetch_history()
+    completed = (
+        event.event_id
+        for event in history.events
+        if event.HasField("workflow_task_completed_event_attributes")
+    )
+    await client.workflow_service.reset_workflow_execution(
+        ResetWorkflowExecutionRequest(
+            namespace=client.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=workflow_id(request_id)),
+            reason=REASON,
+            workflow_task_finish_event_id=next(completed, 0),
+            request_id=str(uuid.uuid4()),
+        )
+    )

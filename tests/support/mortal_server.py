@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import psutil
 import psycopg
 
 from starter.local.layout import DataDir
@@ -37,10 +38,13 @@ class MortalServer:
             await asyncio.sleep(0.05)
 
     async def end(self, number: signal.Signals) -> None:
-        """A signal to the server itself, and wait until it is gone."""
+        """A signal to the server itself, and wait until it and all its sessions are gone."""
         assert self._process is not None
+        sessions = psutil.Process(self._process.pid).children(recursive=True)
         os.kill(self._process.pid, number)
         await self._process.wait()
+        # after SIGKILL they are nobody's children, and each notices for itself
+        await asyncio.to_thread(psutil.wait_procs, sessions)
 
     async def end_sessions(self) -> None:
         """End every session but ours, as an administrator does, and wait until they are gone."""
