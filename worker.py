@@ -158,7 +158,7 @@ def mint_worker(client: Client, database: Database, authority: Authority = NO_AU
             runs.open_run,
             runs.run_event_stage,
             runs.close_run,
-            RunCommandActivities(database).command,
+            RunCommandActivities(database, authority).command,
         ],
         workflow_runner=_RUNNER,
         interceptors=[ErrorBoundary()],

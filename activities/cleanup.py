@@ -1,4 +1,4 @@
-"""Removing what nobody needs any more: one-time codes that have ended, uploads that never came."""
+"""Removing what nobody needs any more: ended codes and sessions, old tries, uploads that never came."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from temporalio import activity
 from activities.pulse import Pulse, beating
 from db.reads.conversation import has_attachments, keys_in_use
 from db.session import Database
-from db.writes import attachments, codes
+from db.writes import accounts, attachments, codes
 from domain import steps
 from domain.attachments import STALE, UploadsCleaned
 from domain.codes import CodesCleaned
@@ -29,16 +29,20 @@ class CodeCleanup:
 
     @activity.defn(name=steps.CLEANUP_CODES)
     async def cleanup_expired_otps(self) -> CodesCleaned:
-        """Remove codes that ended an hour ago."""
-        deleted = 0
+        """Remove codes that ended an hour ago, and what is over of signing in."""
+        deleted = sessions = invitations = tries = 0
         async with beating() as pulse:
             while True:
                 async with self._database.transaction() as tx:
                     found = await codes.remove_ended(tx, now=datetime.now(UTC), limit=BATCH)
+                    over = await accounts.remove_over(tx, now=datetime.now(UTC), limit=BATCH)
                 deleted += found
-                pulse(str(deleted))
-                if found < BATCH:
-                    return CodesCleaned(deleted=deleted)
+                sessions, invitations, tries = sessions + over[0], invitations + over[1], tries + over[2]
+                pulse(str(deleted + sessions + invitations + tries))
+                if max(found, *over) < BATCH:
+                    return CodesCleaned(
+                        deleted=deleted, sessions=sessions, invitations=invitations, tries=tries
+                    )
 
 
 class UploadCleanup:

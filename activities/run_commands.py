@@ -17,6 +17,7 @@ from db.writes import audit, run_commands
 from db.writes.commands import accept_command
 from db.writes.steps import step_done
 from domain import steps
+from domain.ack import NO_AUTHORITY, Authority
 from domain.commands import (
     ADMINS_AND_APPROVERS,
     Command,
@@ -40,8 +41,8 @@ _DONE = {
 class RunCommandActivities:
     """Judges a command in the transaction of its effect: it counts once, or not at all."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, authority: Authority = NO_AUTHORITY) -> None:
+        self._database, self._authority = database, authority
 
     @activity.defn(name=steps.COMMAND)
     async def command(self, step: CommandStep) -> CommandAnswer:
@@ -66,6 +67,7 @@ class RunCommandActivities:
                     target=step.run_id,
                     roles=ADMINS_AND_APPROVERS,
                     now=max(step.at, datetime.now(UTC)),
+                    authority=self._authority.public_keys,
                 )
             except CommandRefused as refusal:
                 # an attempt whose answer was lost with its worker has carried it out already

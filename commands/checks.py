@@ -8,7 +8,7 @@ import stat
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-from commands import authority_checks, document_checks
+from commands import access_checks, authority_checks, document_checks
 from commands.context import Cli
 from commands.findings import Finding
 from domain.errors import MintkeeperError
@@ -34,6 +34,7 @@ async def examine(cli: Cli) -> list[Finding]:
     findings += await document_checks.documents(cli, settings)
     findings += _keys(cli)
     findings += authority_checks.authority(cli)
+    findings += [finding async for finding in access_checks.access(cli, settings)]
     return findings
 
 

@@ -72,10 +72,10 @@ def draw(moments: Sequence[Moment], begin: datetime, end: datetime, tenant: str 
     """The picture as one SVG document: no scripts, light or dark as the reader's system."""
     seen = {status for moment in moments for status in moment.overdue}
     statuses = [status.value for status in MintStatus if status.value in seen]
-    step = _step(max((moment.total for moment in moments), default=0))
+    step = round_step(max((moment.total for moment in moments), default=0))
     top = max(-(-max((moment.total for moment in moments), default=0) // step), 1) * step
     frame = _Frame(begin, end, top)
-    parts = list(_parts(_thinned(moments, begin, end)))
+    parts = list(unbroken(thinned(moments, begin, end)))
     return _template().render(
         tenant=tenant or "all tenants",
         begin=f"{begin:%Y-%m-%d %H:%M}",
@@ -96,7 +96,7 @@ def draw(moments: Sequence[Moment], begin: datetime, end: datetime, tenant: str 
     )
 
 
-def _step(most: int) -> int:
+def round_step(most: int) -> int:
     """A round number of which at most six reach `most`."""
     size = 1
     while True:
@@ -106,17 +106,19 @@ def _step(most: int) -> int:
         size *= 10
 
 
-def _thinned(moments: Sequence[Moment], begin: datetime, end: datetime) -> list[Moment]:
-    """At most one for each second pixel: the one with most overdue, so that no peak is lost."""
+def thinned(
+    moments: Sequence[Moment], begin: datetime, end: datetime, points: int = _MOST_POINTS
+) -> list[Moment]:
+    """At most so many, evenly spread: of those that fall together the worst, so that no peak is lost."""
     kept: dict[int, Moment] = {}
     for moment in moments:
-        slot = int(_MOST_POINTS * ((moment.at - begin) / (end - begin)))
+        slot = int(points * ((moment.at - begin) / (end - begin)))
         if slot not in kept or moment.total >= kept[slot].total:
             kept[slot] = moment
     return list(kept.values())
 
 
-def _parts(moments: Sequence[Moment]) -> Iterable[list[Moment]]:
+def unbroken(moments: Sequence[Moment]) -> Iterable[list[Moment]]:
     """Stretches in which somebody looked all the time."""
     between = sorted(after.at - before.at for before, after in itertools.pairwise(moments))
     gap = max(_GAP, 2 * between[len(between) // 2]) if between else _GAP

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from commands import accounts
 from commands.context import Cli, command
 from commands.options import Actor, Tenant, Text, option
 from commands.quiet import NoQuiet, Quiet, quiet_text, read_quiet
@@ -35,6 +36,7 @@ def register(app: typer.Typer) -> None:
     command(user, "show")(show)
     command(user, "set")(set_user)
     command(user, "remove")(remove)
+    accounts.register(user)
     app.add_typer(user, name="user")
 
 
@@ -73,6 +75,10 @@ async def set_user(
     tier: Annotated[int | None, typer.Option("--tier", min=1, max=3, show_default=False)] = None,
     email: Annotated[Text, option("--email", "Where email goes.")] = None,
     telegram_chat: Annotated[Text, option("--telegram-chat", "Chat id.")] = None,
+    slack_user: Annotated[Text, option("--slack-user", "Member ID of their Slack profile.")] = None,
+    no_slack_user: Annotated[
+        bool, typer.Option("--no-slack-user", help="They press no buttons in Slack.", show_default=False)
+    ] = False,
     time_zone: Annotated[Text, option("--time-zone", "Such as Europe/Berlin.")] = None,
     primary_topic: Annotated[Text, option("--primary-topic", "The desk they belong to.")] = None,
     topics: Annotated[list[str] | None, option("--topic", "An additional topic; several times.")] = None,
@@ -109,6 +115,7 @@ async def set_user(
         topics=topics or None,
         active=active,
     )
+    values |= choice("slack-user", no_slack_user, slack_user=slack_user)
     values |= choice("max-load", no_max_load, max_load=number(max_load))
     values |= read_weekly(working_hours, always, "working_hours")
     who = by(cli, tenant, actor)

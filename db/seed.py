@@ -81,6 +81,7 @@ async def seed_demo_tenant(
             roles=roles,
             tier=tier,
             email=f"{name}@acme.example",
+            slack_user=slack_user_of(name) if tier else None,
             time_zone="Europe/Berlin",
             primary_topic=TOPICS[0],
             topics=TOPICS[1:],
@@ -96,6 +97,11 @@ async def seed_demo_tenant(
         await dictionaries.set_rule(tx, rule=rule, actor=_ACTOR, at=at)
     await publication.publish_policy(tx, policy=POLICY, actor=_ACTOR, at=at)
     await publication.switch_policy(tx, tenant=TENANT, policy_id=POLICY.id, actor=_ACTOR, at=at)
+
+
+def slack_user_of(name: str) -> str:
+    """The member ID of a demo approver in the Slack of the provider console."""
+    return f"U0{name.upper()}"
 
 
 def demo_rules(asset: str | None) -> list[ApprovalRule]:

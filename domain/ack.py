@@ -367,6 +367,11 @@ def check_open(claim: AckClaim, subject: AckSubject, now: datetime) -> None:
     """Raise AckRefused unless a token that was not used before may take effect at `now`."""
     if now >= min(claim.expires_utc, subject.ends_at):
         raise AckRefused("this link has expired", AckRefusal.EXPIRED, subject.recorded)
+    check_subject(subject)
+
+
+def check_subject(subject: AckSubject) -> None:
+    """Raise AckRefused unless there is something left to acknowledge, and nobody has."""
     if subject.over:
         message = f"{subject.over}: nothing is left to acknowledge"
         raise AckRefused(message, AckRefusal.OVER, subject.recorded)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -63,6 +63,30 @@ def authority_of(decision: Decision, record: RequestRecord, signer: Signer, now:
         if refused is not None:
             raise refused
         _check_tier(record, own)
+    return preferred(usable, own, wanted)
+
+
+def authorities(signer: Signer, now: datetime) -> tuple[Authority, ...]:
+    """Every authority that the signer can decide with at `now`, whatever the request; their own comes first.
+
+    None for who is no active approver, and for whose authority is with a delegate.
+    """
+    if not signer.active or "approver" not in signer.roles or signer.tier is None:
+        return ()
+    try:
+        _check_present(signer, now)
+    except DecisionRefused:
+        return ()
+    lent = (
+        Authority(held.absent.tier, held.absent.name, held.absence.id, now)
+        for held in _held(signer, now)
+        if is_proven(held)
+    )
+    return (Authority(signer.tier), *lent)
+
+
+def preferred(usable: Sequence[Authority], own: Authority, wanted: int) -> Authority:
+    """The one of several usable authorities that is used; `wanted` is the awaited tier, 0 for none."""
     return min(usable, key=lambda found: _rank(found, own, wanted))
 
 

@@ -172,6 +172,16 @@ class BusinessCalendar:
             midnight -= _DAY
         return NEVER
 
+    def reached(self, begin: datetime, needed: timedelta) -> datetime | None:
+        """The first moment at which `needed` of open time has passed since `begin`; None: not within a year."""
+        if self.always:
+            return begin + needed
+        for opens, closes in self.stretches(begin, begin + 366 * _DAY):
+            if closes - opens >= needed:
+                return opens + needed
+            needed -= closes - opens
+        return None
+
 
 ALWAYS: Final = BusinessCalendar(WeeklyHours(), ZoneInfo("UTC"))
 """Of a topic without a calendar: the clock runs always."""

@@ -75,11 +75,18 @@ class Rate:
         return max(now, after - (self.burst - 1) * self.interval), after + self.interval
 
 
+def settings_of(kind: str) -> dict[str, bool]:
+    """The settings that a channel of a known kind may have, and whether it needs them."""
+    rate = () if kind == IN_APP else _RATE
+    optional = dict.fromkeys((*_OPTIONAL.get(kind, ()), *rate), False)
+    return {**dict.fromkeys(_NEEDED[kind], True), **optional}
+
+
 def check_settings(kind: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """A channel's settings as they are stored; raises InvalidInput and says what to do."""
     if kind not in _NEEDED:
         raise InvalidInput(f"unknown channel kind {kind!r}: one of {', '.join(CHANNEL_KINDS)}", "kind")
-    allowed = (*_NEEDED[kind], *_OPTIONAL.get(kind, ()), *(() if kind == IN_APP else _RATE))
+    allowed = tuple(settings_of(kind))
     for name in settings:
         if name not in allowed:
             known = f"known are {', '.join(allowed)}" if allowed else "it has none"

@@ -47,6 +47,12 @@ class CodesCleaned(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     deleted: int
+    sessions: int = 0
+    """Sessions and tokens that ended a day ago."""
+    invitations: int = 0
+    """Used, or too old, since a day."""
+    tries: int = 0
+    """Tries to sign in that no limit counts any more."""
 
 
 def new_code_id() -> str:

@@ -6,7 +6,7 @@ for once: its id is stored in the transaction of its effect.
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Final
@@ -17,7 +17,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from pydantic.alias_generators import to_camel
 
 from domain import dsse
-from domain.approvals import ActorRole
+from domain.approvals import ActorRole, Method
 from domain.errors import CommandRefused, InvalidInput
 from domain.records import Signer
 from domain.text import UserName
@@ -56,6 +56,12 @@ class CommandAction(StrEnum):
     END_ABSENCE = "absence.end"
 
 
+VOUCHED: Final[Set[CommandAction]] = frozenset(
+    {CommandAction.CANCEL_ESCALATION, CommandAction.RESUME_ESCALATION}
+)
+"""What the server may sign for somebody who has signed in; everything else is done with one's own key."""
+
+
 class CommandRefusal(StrEnum):
     """Why a command had no effect; stable words for API clients."""
 
@@ -85,6 +91,8 @@ class Command(BaseModel):
     """What the action needs beside its target: the policy to publish, the reason to cancel."""
     id: Annotated[str, Field(min_length=16, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
     issued_at: AwareDatetime
+    amr: Annotated[tuple[Method, ...], Field(max_length=8)] = ()
+    """How the actor was authenticated by the server, which then signed for them; empty: their own key."""
 
     @classmethod
     def parse(cls, payload: bytes) -> Command:
@@ -100,7 +108,9 @@ class Command(BaseModel):
 def sign_command(command: Command, key: Ed25519PrivateKey) -> dsse.Envelope:
     """Sign the canonical JSON (RFC 8785) of a command; raises InvalidInput for a body that is too long."""
     try:
-        payload = rfc8785.dumps(command.model_dump(mode="json", by_alias=True))
+        # without `amr` where there is none
+        content = command.model_dump(mode="json", by_alias=True, exclude=set() if command.amr else {"amr"})
+        payload = rfc8785.dumps(content)
     except rfc8785.CanonicalizationError as error:
         raise InvalidInput(f"the body can't be signed: {error}", "body") from error
     if len(payload) > dsse.MAX_PAYLOAD:
@@ -132,16 +142,20 @@ def verify_command(
     target: str | None,
     roles: Set[ActorRole],
     now: datetime,
+    authority: Sequence[bytes] = (),
 ) -> Command:
     """The command that the signer gave for this action and target, at about `now`; raises CommandRefused.
 
     `signer` is the user whom the unverified command names (None: there is none). `target` None: any,
-    where the body says which. One of `roles` is enough.
+    where the body says which. One of `roles` is enough. `authority` are the server's own public keys,
+    which sign for those who have signed in, and for the actions in VOUCHED only.
     """
     if signer is None:
         raise CommandRefused("nobody of that name is registered in that tenant", CommandRefusal.UNKNOWN_ACTOR)
     try:
-        payload = dsse.verify(envelope, COMMAND_TYPE, signer.public_keys)
+        vouched = bool(claimed(envelope).amr)
+        keys = (authority if action in VOUCHED else ()) if vouched else signer.public_keys
+        payload = dsse.verify(envelope, COMMAND_TYPE, keys)
     except dsse.EnvelopeRefused as error:
         raise CommandRefused(error.message, CommandRefusal.BAD_SIGNATURE) from error
     command = Command.parse(payload)

@@ -16,7 +16,7 @@ Entries = Mapping[str, Fields]
 Configuration = Mapping[Kind, Entries]
 
 SECTIONS: Final = {kind.section: kind for kind in Kind}
-CONTACTS: Final = frozenset({"email", "telegram_chat", "slack_channel", "settings"})
+CONTACTS: Final = frozenset({"email", "telegram_chat", "slack_user", "slack_channel", "settings"})
 """Fields that the API never gives away: whoever reads it has not signed in."""
 
 _LONGEST_NAME: Final = 160

@@ -32,6 +32,7 @@ from domain.entry_fields import (
     Position,
     Quiet,
     Settings,
+    SlackUser,
     Status,
     Title,
     User,
@@ -122,6 +123,7 @@ class UserEntry(Entry):
     active: Flag = True
     email: Address | None = None
     telegram_chat: Annotated[str, line(64)] | None = None
+    slack_user: SlackUser | None = None
     time_zone: Zone = "UTC"
     primary_topic: str | None = None
     topics: Codes = Field(default_factory=list)

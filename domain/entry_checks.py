@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from domain.dictionaries import MODELS, TransitionEntry
+from domain.dictionaries import MODELS, TransitionEntry, UserEntry
 from domain.entry import Entry, Kind, Known
 from domain.entry_fields import shown
 from domain.errors import InvalidInput, NotFound
@@ -38,7 +38,9 @@ def check(kind: Kind, code: str, fields: Mapping[str, Any], known: Known) -> Ent
 
 
 def warnings(entry: Entry) -> list[str]:
-    """What is allowed and yet has no effect."""
+    """What is allowed and yet has no effect, or is better not so."""
+    if isinstance(entry, UserEntry) and {"admin", "approver"} <= set(entry.roles):
+        return ["is admin and approver: whoever decides under the rules can then change them, too"]
     if isinstance(entry, TransitionEntry):
         begin, end = MintStatus(entry.from_status), MintStatus(entry.to_status)
         if end not in TRANSITIONS[begin]:

@@ -34,6 +34,7 @@ _TURNS = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI
 """Marks that show the rest of a line, whoever wrote it, in another order."""
 _ZERO = re.compile(r"0(\.0{1,7})?")
 _COUNTRY = re.compile(r"[A-Z]{2}")
+_SLACK_USER = re.compile(r"[UW][A-Z0-9]{4,30}")
 
 
 def wrong(told: str) -> ValueError:
@@ -206,6 +207,9 @@ _PLAIN = "write 1 to 63 of a-z, 0-9, - and _, a letter or digit first"
 Code = Annotated[str, _matching(_CODE, _PLAIN)]
 """Names a department, calendar or topic."""
 User = Annotated[str, _matching(_USER, "write 1 to 64 of letters, digits, . _ @ -, a letter or digit first")]
+SlackUser = Annotated[
+    str, _matching(_SLACK_USER, "write the member ID of a Slack profile, such as U012AB3CD45")
+]
 Channel = Annotated[str, _matching(_CHANNEL, "write 1 to 63 of letters, digits, . _ -")]
 Codes = Annotated[list[str], BeforeValidator(_codes)]
 """Names of other entries, each once and in order."""

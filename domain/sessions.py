@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -18,6 +19,9 @@ LONGEST: Final = timedelta(hours=12)
 
 INVITATION: Final = timedelta(hours=48)
 """So long the link to choose a password is good."""
+
+LONGEST_TOKEN: Final = timedelta(days=366)
+"""An API token that nobody renews ends some day."""
 
 TRIES_WINDOW: Final = timedelta(minutes=15)
 MOST_TRIES: Final = 10
@@ -36,6 +40,17 @@ class SessionKind(StrEnum):
 
     BROWSER = "browser"
     TOKEN = "token"  # noqa: S105 - a word of the database
+    SLACK = "slack"
+    """No secret of ours: a press that Slack has signed, good for itself only. Never in the database."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A session that has just begun."""
+
+    token: str
+    """What its bearer shows; nobody can read it again."""
+    expires_at: datetime
 
 
 @dataclass(frozen=True)
@@ -73,6 +88,11 @@ class Person:
     def audits(self) -> bool:
         """May read the audit chain."""
         return bool(self.roles & {"auditor", "admin"})
+
+
+def token_hash(token: str) -> str:
+    """What the database keeps of a token."""
+    return hashlib.sha256(token.encode(errors="surrogateescape")).hexdigest()
 
 
 def check_password(password: str, name: str) -> str:

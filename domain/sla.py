@@ -100,6 +100,12 @@ class Terms:
             return None
         return self.calendar.cutoff(at, self.sla_hours * _HOUR / scale)
 
+    def due(self, since: datetime, scale: int) -> datetime | None:
+        """When who entered the status at `since` becomes overdue; None: never, or not within a year."""
+        if self.sla_hours is None:
+            return None
+        return self.calendar.reached(since, self.sla_hours * _HOUR / scale)
+
 
 @dataclass(frozen=True)
 class Group:

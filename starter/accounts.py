@@ -25,7 +25,8 @@ from db.writes import accounts as writes
 from domain import sessions
 from domain.errors import AccessRefused, ConfigurationError, InvalidInput, Refused
 from domain.passes import AccessRefusal, PassPurpose, SessionSecret, check_pass, issue_pass
-from domain.sessions import Person, SessionKind, check_password
+from domain.sessions import Opened, Person, SessionKind, check_password, token_hash
+from starter import account_care
 from starter.ids import new_message_id, new_session_id
 
 ISSUER = "mintkeeper"
@@ -43,15 +44,6 @@ _SEEN_EVERY = timedelta(minutes=1)
 _hasher = PasswordHasher()
 _hashing = asyncio.Semaphore(2)
 """Each hash takes 64 MiB and some 50 ms of a core: a flood of them must not take the machine."""
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A session that has just begun."""
-
-    token: str
-    """What its bearer shows; nobody can read it again."""
-    expires_at: datetime
 
 
 @dataclass(frozen=True)
@@ -136,8 +128,11 @@ class Accounts:
             )
         return Opened(token, now + lasting)
 
-    async def person(self, token: str) -> Person | None:
-        """Who shows this token; None: nobody who is signed in."""
+    async def person(self, token: str, *, quietly: bool = False) -> Person | None:
+        """Who shows this token; None: nobody who is signed in.
+
+        `quietly`: an open page asks by itself, which is no sign that anybody is there.
+        """
         now = datetime.now(UTC)
         async with self._database.transaction() as tx:
             found = await reads.person_of_session(tx, token_hash(token), now, now - sessions.IDLE)
@@ -145,20 +140,15 @@ class Accounts:
                 return None
             person, seen = found
             # not at every click: reading pages should write nothing
-            if now - seen > _SEEN_EVERY:
+            if now - seen > _SEEN_EVERY and not quietly:
                 await writes.seen(tx, person.session_id, now)
         return person
 
     async def sign_out(self, person: Person) -> None:
         """End this session."""
-        async with self._database.transaction() as tx:
-            await writes.end_sessions(
-                tx,
-                tenant=person.tenant,
-                name=person.name,
-                at=datetime.now(UTC),
-                session_id=person.session_id,
-            )
+        await account_care.end_sessions(
+            self._database, person.tenant, person.name, actor=person.name, session_id=person.session_id
+        )
 
     async def set_password(self, tenant: str, name: str, password: str, *, actor: str) -> None:
         """Give a user a password; their sessions end. Raises InvalidInput, NotFound."""
@@ -168,20 +158,49 @@ class Accounts:
                 tx, tenant=tenant, name=name, password_hash=hashed, actor=actor, at=datetime.now(UTC)
             )
 
-    async def invite(self, tenant: str, name: str, *, actor: str) -> str:
-        """A token by which the user chooses a password, once, within two days; raises NotFound."""
-        token, now = secrets.token_urlsafe(32), datetime.now(UTC)
+    async def change_password(self, person: Person, present: str, new: str, *, address: str) -> None:
+        """Take a new password from who knows the present one; their other sessions end.
+
+        Raises AccessRefused for a wrong one, which counts as a try to sign in, and InvalidInput.
+        """
+        hashed = await hash_password(check_password(new, person.name))
+        key = await self._try(person.tenant, person.name, address)
+        account = await self._account(person.tenant, person.name)
+        stored = account.password_hash if account is not None else None
+        if not await _is_password(stored, present):
+            raise AccessRefused("the present password is not right", AccessRefusal.WRONG_PASSWORD)
+        await self._forget(key, address)
         async with self._database.transaction() as tx:
-            await writes.invite(
+            await writes.set_password(
                 tx,
-                tenant=tenant,
-                name=name,
-                token_sha256=token_hash(token),
-                actor=actor,
-                at=now,
-                expires_at=now + sessions.INVITATION,
+                tenant=person.tenant,
+                name=person.name,
+                password_hash=hashed,
+                actor=person.name,
+                at=datetime.now(UTC),
+                kept=person.session_id,
             )
-        return token
+
+    async def remove_totp(self, person: Person, code: str, *, address: str) -> None:
+        """Forget one's authenticator, by a code of it; one's sessions end. Raises AccessRefused."""
+        await self.step_up(person, code, address=address)
+        await account_care.reset_totp(self._database, person.tenant, person.name, actor=person.name)
+
+    async def waiting_totp(self, person: Person) -> str | None:
+        """The secret that waits for its first code, as an otpauth:// address; None: there is none."""
+        account = await self._account(person.tenant, person.name)
+        if account is None or account.totp_secret is None or account.totp_confirmed_at is not None:
+            return None
+        return _address(person, self._unseal(account.totp_secret))
+
+    async def has_password(self, person: Person) -> bool:
+        """They can sign in by password."""
+        account = await self._account(person.tenant, person.name)
+        return account is not None and account.password_hash is not None
+
+    async def invite(self, tenant: str, name: str, *, actor: str) -> str:
+        """`account_care.invite` on this database."""
+        return await account_care.invite(self._database, tenant, name, actor=actor)
 
     async def invited(self, token: str) -> tuple[str, str] | None:
         """Whom an invitation is for, (tenant, name); it stays good. None: it is good no more."""
@@ -217,7 +236,7 @@ class Accounts:
             )
         if not begun:
             raise Refused("an authenticator is set up already: an admin can remove it")
-        return pyotp.TOTP(secret).provisioning_uri(name=f"{person.name}@{person.tenant}", issuer_name=ISSUER)
+        return _address(person, secret)
 
     async def confirm_totp(self, person: Person, code: str) -> None:
         """The first code of the app proves that it has the secret; raises Refused."""
@@ -234,6 +253,7 @@ class Accounts:
                 secret=sealed,
                 step=step,
                 at=datetime.now(UTC),
+                kept=person.session_id,
             ):
                 raise Refused("an authenticator is set up already, or was begun anew elsewhere")
 
@@ -302,11 +322,6 @@ class Accounts:
         return Fernet(base64.urlsafe_b64encode(self._secret.mac("totp")))
 
 
-def token_hash(token: str) -> str:
-    """What the database keeps of a token."""
-    return hashlib.sha256(token.encode(errors="surrogateescape")).hexdigest()
-
-
 async def hash_password(password: str) -> str:
     """Argon2id with the library's parameters of today (RFC 9106, low memory)."""
     async with _hashing:
@@ -340,6 +355,10 @@ def _matching(secret: str, code: str) -> int | None:
         if pyotp.utils.strings_equal(totp.generate_otp(step), typed):
             return step
     return None
+
+
+def _address(person: Person, secret: str) -> str:
+    return pyotp.TOTP(secret).provisioning_uri(name=f"{person.name}@{person.tenant}", issuer_name=ISSUER)
 
 
 def _subject(account: Account) -> str:

@@ -30,6 +30,7 @@ from domain.ack import (
     Authority,
     check_addressee,
     check_open,
+    check_subject,
     decode,
     parse_claim,
     token_sha256,
@@ -130,6 +131,34 @@ async def acknowledge(
     if outcome.receipt is None:
         raise AckRefused(outcome.message, outcome.reason or AckRefusal.INTERNAL, outcome.recorded)
     return outcome.receipt
+
+
+async def acknowledge_as(
+    connect: Connect, database: Database, authority: Authority, record: RequestRecord, name: str
+) -> AckReceipt | None:
+    """A user of the request's tenant whom we know says that they are on it; again gets the same receipt.
+
+    It is said with the newest message of a stage to them, else for an approver with that to a group, and
+    goes the way of a token. None: as with `acknowledge`. Raises AckRefused, or Unavailable.
+    """
+    now = datetime.now(UTC)
+    subject = AckSubject.of_request(record, now)
+    async with database.transaction() as tx:
+        press = await reads.message_for(
+            tx,
+            tenant=subject.tenant,
+            request_id=subject.request_id,
+            name=name,
+            is_on_it=bool(subject.on_it) and record.acknowledged_by == name,
+        )
+    if press is None:
+        check_subject(subject)
+        raise AckRefused(
+            f"no message of this request lets {name} say that: claim it instead", AckRefusal.WRONG_REQUEST
+        )
+    by = None if press.recipient == name else name
+    token = authority.issue(AckClaim.for_button(subject, press, by, now))
+    return await acknowledge(connect, database, authority, token)
 
 
 async def _answer_of_ended(database: Database, authority: Authority, token: str) -> AckReceipt:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from temporalio.client import Client
@@ -35,12 +36,18 @@ from starter.answers import ANSWER_SECONDS, answers
 
 
 async def examine_command(
-    database: Database, document: bytes, *, action: CommandAction, run_id: str
+    database: Database,
+    document: bytes,
+    *,
+    action: CommandAction,
+    run_id: str,
+    authority: Sequence[bytes] = (),
 ) -> tuple[Envelope, Command, RunView]:
     """Check a command as far as that is possible without the workflow; changes nothing.
 
     The workflow's own activity judges it again: this keeps strangers from writing into the audit by
-    sending garbage. Raises CommandRefused, NotFound, NotOpen.
+    sending garbage. `authority`: the server's public keys, where it has signed for somebody who had
+    signed in. Raises CommandRefused, NotFound, NotOpen.
     """
     envelope = read_envelope(document)
     said = claimed(envelope)
@@ -54,6 +61,7 @@ async def examine_command(
         target=run_id,
         roles=ADMINS_AND_APPROVERS,
         now=datetime.now(UTC),
+        authority=authority,
     )
     if run is None:
         raise NotFound(f"there is no escalation run {run_id}: see 'mintkeeper escalation list'")

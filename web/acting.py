@@ -18,8 +18,17 @@ from commands.submitting import Receipt, Submitter, prepare
 from db import reads
 from db.session import Transaction
 from db.writes import codes
-from domain.approvals import STEP_UP, DecisionOutcome, Verdict
+from domain.approvals import (
+    DECISION_TYPE,
+    STEP_UP,
+    Decision,
+    DecisionOutcome,
+    RefusalReason,
+    SignedDecision,
+    Verdict,
+)
 from domain.codes import CodePurpose
+from domain.dsse import EnvelopeRefused, unverified_payload, verify
 from domain.errors import (
     AccessRefused,
     DecisionRefused,
@@ -43,9 +52,13 @@ from web.state import State
 
 async def visible(tx: Transaction, person: Person, name: str) -> RequestRecord:
     """The request of that id or track number, if the person may see it; raises NotFound otherwise."""
-    record = await find_request(tx, name)
-    of_tenant = record.request.tenant == person.tenant
-    if not of_tenant or not (person.sees_all or record.request.requester == person.name):
+    try:
+        record = await find_request(tx, name)
+    except NotFound:
+        record = None
+    theirs = record is not None and record.request.tenant == person.tenant
+    if record is None or not theirs or not (person.sees_all or record.request.requester == person.name):
+        # the same words for what is absent and for what is somebody else's
         raise NotFound(f"there is no mint request {name}")
     return record
 
@@ -125,10 +138,7 @@ async def decide(
     which proves nobody's presence.
     """
     if person.kind is SessionKind.TOKEN:
-        raise AccessRefused(
-            "a token decides nothing: sign in, or send a decision signed with your own key",
-            AccessRefusal.NOT_ENTITLED,
-        )
+        raise no_presence()
     if not state.authority.has_keys:
         raise Unavailable("decisions by browser are not set up: MINTKEEPER_AUTHORITY_KEY is not set")
     decision = make_decision(
@@ -141,12 +151,52 @@ async def decide(
         issued_at=datetime.now(UTC),
         amr=(*person.amr, *stepped_up),
     )
-    signed = sign_decision(decision, state.authority.keys[0])
+    return await _send(state, person, decision, sign_decision(decision, state.authority.keys[0]))
+
+
+def no_presence() -> AccessRefused:
+    """The refusal of what a token alone asks for."""
+    return AccessRefused(
+        "a token decides nothing: sign in, or send a decision signed with your own key",
+        AccessRefusal.NOT_ENTITLED,
+    )
+
+
+async def deliver_signed(
+    state: State, person: Person, record: RequestRecord, envelope: SignedDecision, *verdicts: Verdict
+) -> tuple[str, DecisionOutcome | None]:
+    """Hand on what an approver has signed; answers the decision's id, and what `decide` does.
+
+    The signature is checked here, too: a workflow takes so many messages, and strangers' are not to be
+    among them. Raises InvalidInput for another request's or, where some are named, another verdict.
+    """
+    decision = _read(envelope)
+    if decision.request_id != record.request.id or (verdicts and decision.verdict not in verdicts):
+        raise InvalidInput("the decision is about something else than this address", "payload")
+    async with state.database.transaction() as tx:
+        signer = await reads.signer(tx, record.request.tenant, decision.approver)
+    try:
+        verify(envelope, DECISION_TYPE, signer.public_keys if signer else ())
+    except EnvelopeRefused as error:
+        raise DecisionRefused(error.message, RefusalReason.BAD_SIGNATURE) from error
+    return decision.decision_id, await _send(state, person, decision, envelope)
+
+
+def _read(envelope: SignedDecision) -> Decision:
+    try:
+        return Decision.parse(unverified_payload(envelope))
+    except EnvelopeRefused as error:
+        raise InvalidInput(f"the envelope can't be read: {error.message}", "payload") from error
+
+
+async def _send(
+    state: State, person: Person, decision: Decision, signed: SignedDecision
+) -> DecisionOutcome | None:
     try:
         async with reachable(await state.temporal()) as client:
             outcome = await deliver(client, decision, signed)
     except NotOpen as error:
-        raise refuse_closed(await load_visible(state, person, record.request.id), error) from error
+        raise refuse_closed(await load_visible(state, person, decision.request_id), error) from error
     if outcome is not None and not outcome.accepted:
         raise DecisionRefused(outcome.message, outcome.reason or "refused")
     return outcome

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -22,14 +23,31 @@ from web.api import acks as acks_api
 from web.api import conversation as conversation_api
 from web.api import dictionaries as dictionaries_api
 from web.api import escalations as escalations_api
+from web.api import events as events_api
 from web.api import policies as policies_api
 from web.api import requests as api
-from web.api import sendgrid, telegram
+from web.api import sendgrid, slack, telegram
 from web.api import track as track_api
-from web.errors import answer_error, http_error
+from web.errors import answer_error, http_error, invalid
 from web.metrics import Scrapes
+from web.openapi import describe
 from web.pages import acks as acks_pages
-from web.pages import home, sign_in
+from web.pages import admin
+from web.pages import (
+    account,
+    asking,
+    audit,
+    bulk,
+    dashboard,
+    federated,
+    home,
+    inbox,
+    request,
+    request_actions,
+    request_documents,
+    sign_in,
+    track,
+)
 from web.pages import requests as pages
 from web.security import SecurityHeaders
 from web.state import State
@@ -49,12 +67,14 @@ def create_app(settings: Settings) -> FastAPI:
         try:
             yield
         finally:
+            await app.state.mintkeeper.background.drain()
             await database.close()
 
     # the interactive API pages load scripts from elsewhere, which our content policy forbids
     app = FastAPI(title="mintkeeper", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.add_exception_handler(MintkeeperError, answer_error)
     app.add_exception_handler(HTTPException, http_error)
+    app.add_exception_handler(RequestValidationError, invalid)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=_hosts(settings))
     app.include_router(health.router)
@@ -64,14 +84,30 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(dictionaries_api.router)
     app.include_router(conversation_api.router)
     app.include_router(track_api.router)
+    app.include_router(track.router)
     app.include_router(absences_api.router)
+    app.include_router(events_api.router)
     app.include_router(home.router)
+    app.include_router(dashboard.router)
+    app.include_router(audit.router)
     app.include_router(sign_in.router)
+    app.include_router(federated.router)
+    app.include_router(account.router)
+    app.include_router(inbox.router)
+    app.include_router(bulk.router)
     app.include_router(pages.router)
+    app.include_router(asking.router)
+    # after those with a word of their own in the place of the id
+    app.include_router(request.router)
+    app.include_router(request_documents.router)
+    app.include_router(request_actions.router)
+    app.include_router(admin.router)
     app.include_router(acks_api.router)
     app.include_router(acks_pages.router)
     app.include_router(sendgrid.router)
+    app.include_router(slack.router)
     app.include_router(telegram.router)
+    describe(app)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     return app
 

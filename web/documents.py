@@ -48,9 +48,16 @@ class Announced(BaseModel):
 async def json_body(request: Request, model: type[Model]) -> Model:
     """The JSON body of a request, of bounded size; raises InvalidInput."""
     try:
-        return model.model_validate_json(await limited_body(request, LONGEST_BODY))
+        content = await limited_body(request, LONGEST_BODY)
     except TooLarge:
         raise InvalidInput(f"the body has more than {LONGEST_BODY} bytes", "body") from None
+    return read_body(content, model)
+
+
+def read_body(content: bytes, model: type[Model]) -> Model:
+    """A JSON body that was read; raises InvalidInput."""
+    try:
+        return model.model_validate_json(content)
     except ValidationError as error:
         raise as_input(error) from None
 

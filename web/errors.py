@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote
 
 from fastapi import Request
-from fastapi.exception_handlers import http_exception_handler
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from fastapi.templating import Jinja2Templates
 from starlette.exceptions import HTTPException
@@ -20,10 +21,12 @@ from domain.errors import (
     AckRefused,
     CommandRefused,
     ConfigurationError,
+    DecisionRefused,
     FieldsError,
     InvalidInput,
     MintkeeperError,
     NotFound,
+    OutcomeUnknown,
     Refused,
     Unavailable,
 )
@@ -33,7 +36,7 @@ log = logging.getLogger("mintkeeper.web")
 
 _templates = Jinja2Templates(directory=Path(__file__).parent / "templates")
 
-_CLIENTS = "/api/track/"
+_CLIENTS = ("/api/track/", "/track/")
 
 _ACK_STATUS = {
     AckRefusal.MALFORMED: 400,
@@ -50,7 +53,7 @@ _ACCESS_STATUS = {
     AccessRefusal.CROSS_SITE: 403,
     AccessRefusal.TOO_MANY_TRIES: 429,
 }
-_STATUS = ((NotFound, 404), (InvalidInput, 400), (Refused, 409), (Unavailable, 503))
+_STATUS = ((NotFound, 404), (InvalidInput, 400), (Refused, 409), (Unavailable, 503), (OutcomeUnknown, 504))
 
 
 def status_of(error: Exception) -> int:
@@ -77,10 +80,24 @@ async def answer_error(request: Request, error: Exception) -> Response:
 
 async def http_error(request: Request, error: Exception) -> Response:
     """The same for paths that do not exist and methods that are not allowed."""
-    if not isinstance(error, HTTPException) or not wants_page(request):
-        return await http_exception_handler(request, cast(HTTPException, error))
+    error = cast(HTTPException, error)
     words = "there is no such page" if error.status_code == 404 else str(error.detail)
-    return error_page(request, error.status_code, words)
+    if wants_page(request):
+        return error_page(request, error.status_code, words)
+    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "invalid_input")
+    return _document(error.status_code, code, words, headers=error.headers)
+
+
+async def invalid(request: Request, error: Exception) -> Response:
+    """The same for a path or query that can't be; what was sent stays out of the answer."""
+    fields = {
+        ".".join(map(str, one["loc"][1:])) or "body": one["msg"]
+        for one in cast(RequestValidationError, error).errors()
+    }
+    words = "; ".join(f"{name}: {what}" for name, what in fields.items())
+    if wants_page(request):
+        return error_page(request, 422, words)
+    return _document(422, "invalid_input", words, fields=fields)
 
 
 def wants_page(request: Request) -> bool:
@@ -99,15 +116,28 @@ async def problem(request: Request, error: Exception) -> JSONResponse:
     """One document per error; `code` is the same word as in the CLI."""
     status = status_of(error)
     code = error.code if isinstance(error, MintkeeperError) else "internal"
-    document: dict[str, Any] = {"type": "about:blank", "status": status, "title": code, "code": code}
-    document["detail"] = _detail(request, error)
-    if isinstance(error, AccessRefused | AckRefused | CommandRefused):
-        document |= {"reason": error.reason}
+    told: dict[str, Any] = {}
+    if isinstance(error, AccessRefused | AckRefused | CommandRefused | DecisionRefused):
+        told |= {"reason": error.reason}
     if isinstance(error, FieldsError) and error.fields:
-        document |= {"fields": error.fields}
+        told |= {"fields": error.fields}
     if isinstance(error, AckRefused) and error.recorded:
-        document |= {"recorded": error.recorded}
+        told |= {"recorded": error.recorded}
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
+    return _document(status, code, _detail(request, error), headers=headers, **told)
+
+
+def _document(
+    status: int, code: str, detail: str, *, headers: Mapping[str, str] | None = None, **told: Any
+) -> JSONResponse:
+    document = {
+        "type": "about:blank",
+        "status": status,
+        "title": code,
+        "code": code,
+        "detail": detail,
+        **told,
+    }
     return JSONResponse(document, status_code=status, headers=headers, media_type="application/problem+json")
 
 

@@ -12,17 +12,19 @@ from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 from starlette.datastructures import FormData, UploadFile
 
 from domain.approvals import ActorRole
-from domain.errors import AccessRefused
+from domain.errors import AccessRefused, NotFound
 from domain.passes import AccessRefusal
 from domain.sessions import Person, SessionKind
 from web.state import State, Wired
 
 COOKIE = "mintkeeper_session"
 CSRF_FIELD, CSRF_HEADER = "csrf", "x-csrf-token"
+REFRESH_HEADER = "x-mintkeeper-refresh"
+"""A page that keeps itself up to date says so: that must not keep a session alive with nobody there."""
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _OURS = frozenset({"same-origin", "none"})
@@ -34,7 +36,7 @@ async def reading(request: Request, state: Wired) -> Person:
     known: Person | None = getattr(request.state, "person", None)
     if known is not None:
         return known
-    person = await _found(request, state)
+    person = await _found(request, state, quietly=REFRESH_HEADER in request.headers)
     if person is None:
         raise AccessRefused("sign in first", AccessRefusal.NOT_SIGNED_IN)
     if request.method not in _SAFE and person.kind is SessionKind.BROWSER:
@@ -65,6 +67,33 @@ Approver = Annotated[Person, Depends(needs("approver"))]
 Auditor = Annotated[Person, Depends(needs("auditor", "admin"))]
 Staff = Annotated[Person, Depends(needs("approver", "admin", "auditor"))]
 """Who sees every request of the tenant."""
+
+
+async def _own_tenant(
+    person: SignedIn,
+    tenant: Annotated[
+        str | None, Query(description="The tenant's code: one's own, also unless said.")
+    ] = None,
+) -> str:
+    """The person's tenant; another one is as good as absent. Raises NotFound."""
+    if tenant is not None and tenant != person.tenant:
+        raise NotFound(f"unknown tenant {tenant!r}: there is {person.tenant}")
+    return person.tenant
+
+
+OwnTenant = Annotated[str, Depends(_own_tenant)]
+"""Parameter type by which a handler receives the tenant of who asks."""
+
+
+Acting = Annotated[Person, Depends(needs("requester", "approver", "admin"))]
+"""Who may ask for something or act on it; an auditor only looks."""
+
+
+async def acting_person(request: Request, state: State) -> Person:
+    """`Acting`, for handlers that ask only where a body is not its own proof; raises AccessRefused."""
+    person = await reading(request, state)
+    require(person, "requester", "approver", "admin")
+    return person
 
 
 def require(person: Person, *roles: ActorRole) -> None:
@@ -103,20 +132,30 @@ def field(form: FormData, name: str) -> str:
     return "" if isinstance(value, UploadFile) else value.replace("\r\n", "\n")
 
 
-async def _found(request: Request, state: State) -> Person | None:
+async def still_there(request: Request, state: State) -> Person | None:
+    """Who asks, as they are now; None once their session is over. It is no sign that anybody is there."""
+    return await _found(request, state, quietly=True)
+
+
+async def _found(request: Request, state: State, *, quietly: bool) -> Person | None:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token:
-        person = await state.accounts.person(token.strip())
+        person = await state.accounts.person(token.strip(), quietly=quietly)
         return person if person is not None and person.kind is SessionKind.TOKEN else None
     cookie = request.cookies.get(COOKIE)
-    person = await state.accounts.person(cookie) if cookie else None
+    person = await state.accounts.person(cookie, quietly=quietly) if cookie else None
     return person if person is not None and person.kind is SessionKind.BROWSER else None
 
 
 async def _check_csrf(request: Request, state: State, person: Person) -> None:
     shown = request.headers.get(CSRF_HEADER)
-    if shown is None and request.headers.get("content-type", "").startswith(
-        ("application/x-www-form-urlencoded", "multipart/form-data")
+    # the API has no forms: it reads its bodies itself, and only once
+    if (
+        shown is None
+        and not request.url.path.startswith("/api/")
+        and request.headers.get("content-type", "").startswith(
+            ("application/x-www-form-urlencoded", "multipart/form-data")
+        )
     ):
         shown = field(await form_of(request), CSRF_FIELD)
     if not hmac.compare_digest((shown or "").encode(), csrf_of(state, person).encode()):

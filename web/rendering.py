@@ -13,6 +13,7 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 
 from domain.mint_request import utc_text
 from domain.sessions import Person
+from web.filters import amount, countdown, local, short_account
 from web.people import csrf_of
 from web.state import State
 
@@ -91,3 +92,7 @@ def _signer(state: State) -> URLSafeTimedSerializer:
 
 
 templates.env.filters["utc"] = lambda moment: utc_text(moment.astimezone(UTC))
+templates.env.filters["local"] = local
+templates.env.filters["countdown"] = countdown
+templates.env.filters["amount"] = amount
+templates.env.filters["account"] = short_account

@@ -36,6 +36,9 @@ async def serve(
         stopping = asyncio.create_task(stop.wait())
         on_ready(f"http://{host}:{listener.getsockname()[1]}")
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if server.started:
+            # an open stream would be waited for
+            app.state.mintkeeper.live.close()
         server.should_exit = True
         stopping.cancel()
         await serving

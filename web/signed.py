@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated
 
 from fastapi import Depends, Request
+from pydantic import ValidationError
 
+from domain.dsse import Envelope
 from domain.errors import InvalidInput
 from web.bodies import TooLarge, limited_body
 
@@ -18,6 +21,20 @@ async def _signed_body(request: Request) -> bytes:
         return await limited_body(request, _LONGEST)
     except TooLarge:
         raise InvalidInput(f"the body has more than {_LONGEST} bytes", "body") from None
+
+
+def as_envelope(body: bytes) -> Envelope | None:
+    """The signed envelope that a body is; None: something else. Raises InvalidInput for a broken one."""
+    try:
+        document = json.loads(body)
+    except ValueError:
+        return None
+    if not isinstance(document, dict) or "payloadType" not in document:
+        return None
+    try:
+        return Envelope.model_validate_json(body)
+    except ValidationError as error:
+        raise InvalidInput("the body is no signed envelope", "body") from error
 
 
 SignedBody = Annotated[bytes, Depends(_signed_body)]

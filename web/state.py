@@ -17,7 +17,11 @@ from domain.mint_request import workflow_id
 from domain.passes import SessionSecret, open_secret
 from settings import Settings
 from starter.accounts import Accounts
+from starter.destinations import Destinations
 from starter.temporal import connect
+from web.background import Background
+from web.figures import Figures
+from web.live import Hub
 from web.metrics import Scrapes
 
 
@@ -31,6 +35,9 @@ class State:
     scrapes: Scrapes
     clients: list[Client] = field(default_factory=list)
     connecting: asyncio.Lock = field(default_factory=asyncio.Lock)
+    verifying: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while a chain is verified: one at a time is load enough."""
+    background: Background = field(default_factory=Background)
 
     @cached_property
     def secret(self) -> SessionSecret:
@@ -41,6 +48,21 @@ class State:
     def accounts(self) -> Accounts:
         """Who may sign in, and who has; raises ConfigurationError."""
         return Accounts(self.database, self.secret)
+
+    @cached_property
+    def live(self) -> Hub:
+        """Open pages that are told what happens."""
+        return Hub(self.database)
+
+    @cached_property
+    def destinations(self) -> Destinations:
+        """Looks at accounts on the ledger."""
+        return Destinations(self.settings.horizon_url, self.settings.network_passphrase)
+
+    @cached_property
+    def figures(self) -> Figures:
+        """What the dashboard shows."""
+        return Figures(self.database)
 
     async def temporal(self) -> Client:
         """The one connection to Temporal, opened when it is first needed; raises Unavailable."""

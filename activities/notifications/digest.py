@@ -14,12 +14,12 @@ from types import MappingProxyType
 
 from activities.notifications.channels import Message
 from activities.notifications.channels.base import AckButton, Block
-from activities.notifications.channels.slack import escape_mrkdwn
 from activities.notifications.facts import NotificationFacts
 from activities.notifications.letter import Links, compose, facts_for
 from activities.notifications.render import check_kind, environment, parts, section
 from domain.mint_request import MintStatus
 from domain.records import DeliveryJob
+from domain.slack import escape_mrkdwn
 
 ROOM = MappingProxyType({"telegram": 4096, "slack": 30_000})
 """UTF-16 units of text that a kind of channel takes; Slack's own 40,000 leave some for what it escapes."""
@@ -57,7 +57,7 @@ class Entry:
         """The entry for a template; `words` are those of a format."""
         told = parts(self.job.kind, words, autoescape=autoescape)
         state = f"expires {words['expires']}" if self.is_open else words["status"]
-        return {**words, "headline": told.headline, "command": told.commands[0], "state": state}
+        return {**words, "headline": told.headline, "command": next(iter(told.commands), ""), "state": state}
 
     def without_ack(self) -> Entry:
         """The same with no acknowledgement link."""

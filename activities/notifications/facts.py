@@ -55,10 +55,14 @@ class NotificationFacts:
     code_expires_at: datetime | None = None
     standing: str = ""
     """How the request stands by now, for a message that is brought up to date."""
+    for_client: bool = False
+    """Its reader has no account with us, and knows the request by its track number."""
 
     @property
     def link(self) -> str:
-        """The request's page in the web UI."""
+        """The request's page in the web UI, or the client's."""
+        if self.for_client:
+            return f"{self.public_url.rstrip('/')}/track/{quote(self.track_number, safe='')}"
         return f"{self.public_url.rstrip('/')}/requests/{quote(self.request_id, safe='')}"
 
     def words(self) -> dict[str, str]:

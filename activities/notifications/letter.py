@@ -15,7 +15,7 @@ from activities.notifications.render import render
 from domain.ack import NO_AUTHORITY, AckClaim, Authority
 from domain.codes import code_of
 from domain.errors import ConfigurationError, InvalidInput
-from domain.mint_request import workflow_id
+from domain.mint_request import MintStatus, workflow_id
 from domain.passes import SessionSecret
 from domain.records import DeliveryJob
 
@@ -25,6 +25,12 @@ ACKNOWLEDGED_KINDS = frozenset(
     {"opened", "reminder", "escalation", "event_anomaly", "event_stalled", "event_overdue"}
 )
 """Messages whose recipients can say "I am on it"."""
+
+CLIENT_KINDS = frozenset({"code_track"})
+"""Messages that only a client without an account gets."""
+
+DECIDED_KINDS = frozenset({"opened", "reminder", "escalation", "revised"})
+"""Messages of a stage whose recipients can decide, while their request waits."""
 
 
 @dataclass(frozen=True)
@@ -89,21 +95,31 @@ def compose(job: DeliveryJob, links: Links, ack_link: str = "") -> Message:
         link=facts.link,
         ack_link=ack_link,
         ack_handle=job.ack_handle if ack_link else "",
+        decides=_decides(job, facts),
         dedup_key=job.action_hash or job.request_id,
         facts=facts.plain(),
         settings=job.settings,
     )
 
 
+def _decides(job: DeliveryJob, facts: NotificationFacts) -> bool:
+    """Tell whether the message offers to decide: it is of the request's own run, which is open."""
+    of_stage = job.stage is not None and job.run_id is None and job.kind in DECIDED_KINDS
+    return of_stage and facts.status == MintStatus.PENDING
+
+
 def facts_for(job: DeliveryJob, links: Links, ack_link: str) -> NotificationFacts:
     """What a delivery may say to its recipient; raises InvalidInput when something is missing."""
     facts = _parse({**job.facts, "public_url": links.public_url})
+    if job.kind in CLIENT_KINDS:
+        # who decides, and where we look at it, is nothing to a client
+        facts = replace(facts, for_client=True, waiting_for="")
     return replace(
         facts,
         code=links.code(facts.code_id),
         recipient_name=job.recipient,
         time_zone=job.time_zone,
-        temporal_url=links.workflow(job.request_id),
+        temporal_url=None if facts.for_client else links.workflow(job.request_id),
         ack_link=ack_link,
     )
 

@@ -15,9 +15,9 @@ from jinja2 import PackageLoader, StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
 
 from activities.notifications.channels.base import Block
-from activities.notifications.channels.slack import escape_mrkdwn
 from activities.notifications.facts import NotificationFacts
 from domain.errors import InvalidInput
+from domain.slack import escape_mrkdwn
 
 KINDS = (
     "opened",

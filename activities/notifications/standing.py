@@ -31,7 +31,8 @@ def standing_of(record: RequestRecord, member: Member) -> tuple[Standing, str]:
         return _of_run(member)
     if record.status is not _S.PENDING:
         return Standing.CLOSED, _decided(record, member.decided_by)
-    return _open(record.acknowledged_by, record.acknowledged_at, member.job.time_zone)
+    standing, words = _open(record.acknowledged_by, record.acknowledged_at, member.job.time_zone)
+    return standing, f"{_so_far(record)}; {words}" if record.approvals else words
 
 
 def _of_run(member: Member) -> tuple[Standing, str]:
@@ -49,10 +50,18 @@ def _open(who: str | None, since: datetime | None, zone: str) -> tuple[Standing,
 
 def _decided(record: RequestRecord, decided_by: str | None) -> str:
     if record.status in (_S.APPROVED, _S.SUBMITTING):
-        return "approved by " + " and ".join(approval.approver for approval in record.approvals)
+        return _approvers(record)
     if record.status is _S.CONFIRMED:
         ledger = record.result.ledger if record.result else None
         return f"confirmed in ledger {ledger}" if ledger else "confirmed"
     if record.status in (_S.REJECTED, _S.CANCELLED):
         return record.status.lower() + (f" by {decided_by}" if decided_by else "")
     return _WORDS[record.status]
+
+
+def _so_far(record: RequestRecord) -> str:
+    return f"{_approvers(record)}, {record.missing.text()} needed"
+
+
+def _approvers(record: RequestRecord) -> str:
+    return "approved by " + " and ".join(approval.approver for approval in record.approvals)

@@ -14,7 +14,7 @@ from temporalio import activity
 from activities.pulse import beating
 from activities.stellar import funding
 from activities.stellar.delivery import deliver
-from activities.stellar.horizon import AccountView, Horizon, NoAccount
+from activities.stellar.horizon import Horizon
 from activities.stellar.rules import SubmissionRules
 from activities.stellar.signers import KeyFamily, Wallet
 from db.reads.stellar_channels import channel_accounts
@@ -38,6 +38,7 @@ from domain.channel_accounts import (
     TopUpStep,
 )
 from domain.errors import ConfigurationError, Refused, Unavailable
+from domain.ledger_accounts import AccountView, NoAccount, native_balance
 
 READS_AT_ONCE = 20
 """Questions to Horizon that wait for an answer at the same time: mints need it too."""
@@ -203,9 +204,7 @@ def _check_family(family: KeyFamily, known: Iterable[ChannelRecord]) -> None:
 
 
 def _payments(views: Iterable[AccountView | NoAccount], order: TopUpOrder) -> list[Payment]:
-    balances = {
-        view.account_id: funding.native_balance(view) for view in views if isinstance(view, AccountView)
-    }
+    balances = {view.account_id: native_balance(view) for view in views if isinstance(view, AccountView)}
     return [
         Payment(account=account, amount=order.to - balance)
         for account, balance in balances.items()
@@ -216,4 +215,4 @@ def _payments(views: Iterable[AccountView | NoAccount], order: TopUpOrder) -> li
 def _live(view: AccountView | NoAccount) -> LiveAccount:
     if isinstance(view, NoAccount):
         return LiveAccount(account=view.account_id)
-    return LiveAccount(account=view.account_id, balance=funding.native_balance(view), sequence=view.sequence)
+    return LiveAccount(account=view.account_id, balance=native_balance(view), sequence=view.sequence)

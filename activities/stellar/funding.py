@@ -6,38 +6,19 @@ from collections.abc import Sequence
 
 from stellar_sdk import Account, Asset, TransactionBuilder, TransactionEnvelope
 
-from activities.stellar.horizon import AccountView, Ledger
+from activities.stellar.horizon import Ledger
 from activities.stellar.rules import BASE_FEE, SubmissionRules
 from activities.stellar.signers import Wallet
-from domain.amounts import STROOPS_PER_UNIT, format_amount, parse_amount
+from domain.amounts import format_amount
 from domain.channel_accounts import ChannelKey, Funding, Payment
 from domain.errors import Refused
-
-BASE_RESERVE = STROOPS_PER_UNIT // 2
-"""Native stroops that an account keeps for each of its entries; the validators' vote since 2019."""
-
-ACCOUNT_RESERVES = 2
-"""An account by itself counts as two entries."""
+from domain.ledger_accounts import ACCOUNT_RESERVES, BASE_RESERVE, AccountView, spendable
 
 BID_PARTS = 2
 """A fee bump of one mint counts as two operations, so an operation's share of the dearest is a half."""
 
 OPERATIONS_PER_ACCOUNT = 3
 """Begin the sponsorship, create, end the sponsorship."""
-
-
-def native_balance(account: AccountView) -> int:
-    """What the account holds, in native stroops."""
-    return _stroops(_native(account)["balance"])
-
-
-def spendable(account: AccountView) -> int:
-    """What the account can pay away: its balance without reserves and what its offers stand for."""
-    body = account.body
-    entries = ACCOUNT_RESERVES + int(body["subentry_count"])
-    entries += int(body.get("num_sponsoring", 0)) - int(body.get("num_sponsored", 0))
-    bound = _stroops(_native(account).get("selling_liabilities", "0"))
-    return native_balance(account) - entries * BASE_RESERVE - bound
 
 
 def check_creation(funder: AccountView, count: int, balance: int, rules: SubmissionRules) -> None:
@@ -126,12 +107,3 @@ def _check(funder: AccountView, need: int, what: str) -> None:
             f"funding account {funder.account_id} can spend {format_amount(has)} XLM and {what} "
             f"{format_amount(need)} XLM: fund it with at least {format_amount(need - has)} XLM"
         )
-
-
-def _native(account: AccountView) -> dict[str, str]:
-    lines: list[dict[str, str]] = account.body["balances"]
-    return next(line for line in lines if line["asset_type"] == "native")
-
-
-def _stroops(text: str) -> int:
-    return parse_amount(text) if text.strip("0.") else 0

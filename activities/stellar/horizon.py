@@ -20,6 +20,7 @@ from stellar_sdk.exceptions import StreamClientError
 from activities.stellar.answers import Answer, judge_answer, no_answer
 from activities.stellar.result_codes import read_result
 from domain.errors import ConfigurationError, Unavailable
+from domain.ledger_accounts import AccountView, NoAccount, account_of, says_absent, stamped
 from domain.submission import Landed
 
 _log = logging.getLogger("mintkeeper.horizon")
@@ -50,25 +51,6 @@ class Ledger:
     close_time: int
     closed_at: datetime
     hash: str
-
-
-@dataclass(frozen=True, slots=True)
-class AccountView:
-    """An account as it stood at `ledger`, the height that Horizon stamped on the answer."""
-
-    account_id: str
-    ledger: int
-    sequence: int
-    body: Mapping[str, Any]
-    """Horizon's account document: balances, signers, thresholds, flags."""
-
-
-@dataclass(frozen=True, slots=True)
-class NoAccount:
-    """The account does not exist at `ledger`."""
-
-    account_id: str
-    ledger: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +120,8 @@ class Horizon:
     async def account(self, account_id: str) -> AccountView | NoAccount:
         """An account with the height at which it was read; raises HorizonUnavailable."""
         response, body = await self._read(f"/accounts/{account_id}", absent=True)
-        ledger = _stamp(response)
-        if response.status_code == 404:
-            return NoAccount(account_id, ledger)
         with _understood("/accounts"):
-            return AccountView(account_id, ledger, int(body["sequence"]), body)
+            return account_of(account_id, _stamp(response), response.status_code, body)
 
     async def accounts_sponsored_by(self, account_id: str) -> list[AccountView]:
         """Every account whose reserves, or some of them, that one keeps; raises HorizonUnavailable."""
@@ -215,8 +194,7 @@ class Horizon:
             raise HorizonUnavailable(f"cannot reach Horizon at {self.url}") from error
         body = _json(response)
         status = response.status_code
-        # a proxy's 404 page says nothing about the ledger: only Horizon's own problem document does
-        not_found = absent and status == 404 and str((body or {}).get("type", "")).endswith("/not_found")
+        not_found = absent and says_absent(status, body)
         if body is None or not (status == 200 or not_found):
             raise HorizonUnavailable(
                 f"Horizon at {self.url} answered {status} to {path}", _retry_after(response)
@@ -281,9 +259,7 @@ def _header(response: Response, name: str) -> str:
 
 
 def _stamp(response: Response) -> int:
-    """`Latest-Ledger`; without it an answer proves nothing, so it counts as ledger 0."""
-    text = _header(response, "latest-ledger")
-    return int(text) if text.isdecimal() else 0
+    return stamped(_header(response, "latest-ledger"))
 
 
 def _retry_after(response: Response) -> float | None:

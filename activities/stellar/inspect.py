@@ -8,7 +8,7 @@ from temporalio import activity
 
 from activities.stellar import decoding
 from activities.stellar.history import History
-from activities.stellar.horizon import AccountView, Horizon, Ledger
+from activities.stellar.horizon import Horizon, Ledger
 from db import reads
 from db.reads.inspections import channel_state
 from db.session import Database
@@ -16,6 +16,7 @@ from db.writes.inspections import record_inspection
 from domain import steps
 from domain.errors import NotFound, Refused
 from domain.evidence import DecodedEnvelope, LedgerEvidence, SeenChannel, SeenHash, SeenLedger, decides
+from domain.ledger_accounts import AccountView
 from domain.records import RequestRecord
 from domain.steps import Inspection, InspectStep
 from domain.submission import Submission

@@ -7,7 +7,8 @@ Looking before L was seen would prove nothing: the envelope could land between t
 
 from __future__ import annotations
 
-from activities.stellar.horizon import AccountView, Horizon, Ledger, NoAccount
+from activities.stellar.horizon import Horizon, Ledger
+from domain.ledger_accounts import AccountView, NoAccount
 from domain.submission import Landed, Proof, StoredEnvelope
 
 

@@ -12,11 +12,10 @@ from datetime import UTC, datetime
 from sqlalchemy.exc import IntegrityError
 from temporalio import activity
 
-from activities.stellar import envelope, precheck
+from activities.stellar import envelope
 from activities.stellar.channel_gate import ChannelGate
-from activities.stellar.destination import choose_plan, judge_means
 from activities.stellar.handover import Handover, Sent
-from activities.stellar.horizon import AccountView, Horizon, Ledger, NoAccount, refuse_other_network
+from activities.stellar.horizon import Horizon, Ledger, refuse_other_network
 from activities.stellar.ledger_watch import LedgerWatch
 from activities.stellar.operations import mint_operations
 from activities.stellar.prices import FeePrices
@@ -28,7 +27,10 @@ from activities.stellar.ticket_office import TicketDraft, TicketOffice
 from db import reads
 from db.session import Database
 from db.writes import submissions
+from domain import precheck
+from domain.destination import choose_plan, judge_means
 from domain.errors import NotFound, PrecheckFailed, Refused, Unavailable
+from domain.ledger_accounts import AccountView, NoAccount
 from domain.ledger_options import MintForm, MintPlan
 from domain.mint_request import MintStatus
 from domain.records import RequestRecord

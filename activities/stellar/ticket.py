@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from activities.stellar import envelope
-from activities.stellar.funding import BASE_RESERVE, spendable
-from activities.stellar.horizon import AccountView, Ledger
+from activities.stellar.horizon import Ledger
 from activities.stellar.operations import ticket_operations
 from activities.stellar.rules import BASE_FEE, SubmissionRules
 from activities.stellar.signers import Wallet
 from activities.stellar.verdict import landing_proof, refusal
 from domain.errors import PrecheckFailed
+from domain.ledger_accounts import BASE_RESERVE, AccountView, spendable
 from domain.mint_request import MintRequest
 from domain.submission import Landed, Proof
 from domain.tickets import Ticket, TicketOutcome, request_of

@@ -18,7 +18,7 @@ from temporalio import activity
 from activities.stellar import proof, ticket
 from activities.stellar.answers import Answer, Meaning
 from activities.stellar.history import History
-from activities.stellar.horizon import AccountView, Horizon, Ledger
+from activities.stellar.horizon import Horizon, Ledger
 from activities.stellar.ledger_watch import LedgerWatch
 from activities.stellar.rules import SubmissionRules
 from activities.stellar.settle import LEDGERS_BEFORE_RESEND, LONGEST_BLIND, WorkerStopping
@@ -28,6 +28,7 @@ from db import reads
 from db.session import Database
 from db.writes import tickets
 from domain.errors import PrecheckFailed, TransitionRefused, Unavailable
+from domain.ledger_accounts import AccountView
 from domain.mint_request import MintRequest, MintStatus
 from domain.submission import Landed, Proof
 from domain.tickets import Ticket, TicketOutcome

@@ -1,6 +1,6 @@
 """Queries: every function takes an open transaction and returns domain types."""
 
-from db.reads.acks import ack_receipt, addressee, button, pressed_by
+from db.reads.acks import ack_receipt, addressee, button, message_for, pressed_by
 from db.reads.dictionaries import (
     current_policy,
     ledger_options,
@@ -25,6 +25,7 @@ __all__ = [
     "deliveries",
     "ledger_options",
     "lock_request",
+    "message_for",
     "notifications_for",
     "open_requests",
     "policy",

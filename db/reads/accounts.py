@@ -28,6 +28,21 @@ FROM users u JOIN tenants t ON t.code = u.tenant
 LEFT JOIN accounts a ON a.tenant = u.tenant AND a.user_name = u.name
 WHERE u.tenant = :tenant AND u.name = :name
 """)
+_OF_SUBJECT = text("""
+SELECT user_name FROM accounts
+WHERE tenant = :tenant AND oidc_issuer = :issuer AND oidc_subject = :subject
+""")
+_ADMINS = text("""
+SELECT t.code AS tenant, count(a.user_name) AS count
+FROM tenants t LEFT JOIN users u ON u.tenant = t.code AND u.active AND 'admin' = ANY (u.roles)
+LEFT JOIN accounts a ON a.tenant = u.tenant AND a.user_name = u.name
+    AND (a.password_hash IS NOT NULL OR a.oidc_subject IS NOT NULL)
+WHERE t.active GROUP BY t.code ORDER BY t.code
+""")
+_CALLED = text("""
+SELECT name FROM users
+WHERE tenant = :tenant AND (lower(email) = lower(CAST(:email AS varchar)) OR name = CAST(:name AS varchar))
+""")
 _SESSIONS = text("""
 SELECT id, kind, label, amr, created_at, last_seen_at, expires_at, ended_at FROM sessions
 WHERE tenant = :tenant AND user_name = :name AND ended_at IS NULL AND expires_at > :now
@@ -86,6 +101,25 @@ async def account(tx: Transaction, tenant: str, name: str) -> Account | None:
     """The user and their account; None: there is no such user."""
     row = await tx.row(_ACCOUNT, {"tenant": tenant, "name": name})
     return None if row is None else Account(**row._asdict())
+
+
+async def user_of_subject(tx: Transaction, tenant: str, issuer: str, subject: str) -> str | None:
+    """The user as whom a person of a provider signs in, or None."""
+    name: str | None = await tx.value(_OF_SUBJECT, {"tenant": tenant, "issuer": issuer, "subject": subject})
+    return name
+
+
+async def admins_with_account(tx: Transaction) -> list[tuple[str, int]]:
+    """The active tenants, and how many active admins of each can sign in."""
+    return [(row.tenant, row.count) for row in await tx.rows(_ADMINS)]
+
+
+async def users_called(
+    tx: Transaction, tenant: str, *, email: str | None = None, name: str | None = None
+) -> list[str]:
+    """The users of that address, or of that name."""
+    rows = await tx.rows(_CALLED, {"tenant": tenant, "email": email, "name": name})
+    return [row.name for row in rows]
 
 
 async def sessions_of(tx: Transaction, tenant: str, name: str, now: datetime) -> list[SessionView]:

@@ -6,6 +6,7 @@ from sqlalchemy import text
 
 from db.session import Transaction
 from domain.ack import AckClaim, AckReceipt, Addressee, ButtonPress
+from domain.channels import GROUP_KINDS
 
 # a group's name is no user's: only people can have left
 _ADDRESSEE = text("""
@@ -39,6 +40,20 @@ SELECT u.name FROM users u WHERE u.tenant = :tenant AND u.telegram_chat = :chat 
 LIMIT 2
 """)
 
+# whoever still keeps the stages back hears their own receipt again; a used message is nobody else's
+_OWN_OR_GROUPS = text("""
+SELECT d.id AS delivery_id, d.tenant, d.request_id, d.run_id, d.recipient, d.stage,
+    clock_timestamp() AS sent_at
+FROM users u JOIN deliveries d ON d.tenant = u.tenant
+LEFT JOIN acks a ON a.request_id = d.request_id AND a.delivery_id = d.id
+WHERE u.tenant = :tenant AND u.name = :name AND u.active AND d.request_id = :request_id AND d.run_id IS NULL
+    AND d.stage IS NOT NULL AND d.ack_revoked_at IS NULL
+    AND (a.jti IS NULL OR (:is_on_it AND a.recipient = u.name))
+    AND CASE WHEN d.channel_kind = ANY (:groups) THEN 'approver' = ANY (u.roles)
+        ELSE d.recipient = u.name END
+ORDER BY a.jti IS NULL, d.channel_kind = ANY (:groups), d.due_at DESC, d.id LIMIT 1
+""")
+
 
 async def addressee(tx: Transaction, claim: AckClaim) -> Addressee | None:
     """The delivery that a claim names as its token must describe it, or None."""
@@ -64,6 +79,18 @@ async def pressed_by(tx: Transaction, press: ButtonPress, telegram_user: str) ->
     values = {**press.model_dump(include={"tenant", "request_id", "run_id"}), "chat": telegram_user}
     found = await tx.rows(_PRESSED_BY, values)
     return str(found[0].name) if len(found) == 1 else None
+
+
+async def message_for(
+    tx: Transaction, *, tenant: str, request_id: str, name: str, is_on_it: bool
+) -> ButtonPress | None:
+    """The message of the request's own run by which a user may say that they are on it, as if sent now.
+
+    The newest one to themselves, else for an approver the newest one to a group; None: there is none.
+    """
+    values = {"tenant": tenant, "request_id": request_id, "name": name, "is_on_it": is_on_it}
+    row = await tx.row(_OWN_OR_GROUPS, {**values, "groups": sorted(GROUP_KINDS)})
+    return None if row is None else ButtonPress(**row._asdict())
 
 
 async def token_hashes(tx: Transaction, request_id: str) -> dict[str, list[str]]:

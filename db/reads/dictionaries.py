@@ -45,8 +45,8 @@ SELECT code, name, department, active, calendar, auto_assign_after_hours
 FROM topics WHERE tenant = :tenant ORDER BY code
 """)
 _USERS = text("""
-SELECT u.name, u.roles, u.tier, u.active, u.email, u.telegram_chat, u.time_zone, u.primary_topic,
-    u.quiet_hours, u.working_hours, u.max_load,
+SELECT u.name, u.roles, u.tier, u.active, u.email, u.telegram_chat, u.slack_user, u.time_zone,
+    u.primary_topic, u.quiet_hours, u.working_hours, u.max_load,
     ARRAY(SELECT x.topic FROM user_topics x WHERE x.tenant = u.tenant AND x.user_name = u.name
         ORDER BY x.topic) AS topics,
     ARRAY(SELECT k.key_id FROM approver_keys k WHERE k.tenant = u.tenant AND k.user_name = u.name
@@ -90,6 +90,7 @@ class User(BaseModel):
     active: bool
     email: str | None
     telegram_chat: str | None
+    slack_user: str | None
     time_zone: str
     primary_topic: str | None
     topics: tuple[str, ...]

@@ -33,7 +33,8 @@ SELECT code, name, time_zone, hours, country, subdivision, holidays FROM calenda
 SELECT code, name, department, calendar, auto_assign_after_hours, active FROM topics WHERE tenant = :tenant
 """),
         Kind.USER: text("""
-SELECT u.name AS code, u.roles, u.tier, u.active, u.email, u.telegram_chat, u.time_zone, u.primary_topic,
+SELECT u.name AS code, u.roles, u.tier, u.active, u.email, u.telegram_chat, u.slack_user, u.time_zone,
+    u.primary_topic,
     ARRAY(SELECT x.topic FROM user_topics x WHERE x.tenant = u.tenant AND x.user_name = u.name) AS topics,
     u.working_hours, u.max_load, u.quiet_hours
 FROM users u WHERE u.tenant = :tenant

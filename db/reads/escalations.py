@@ -57,7 +57,8 @@ _VIEW = text(_VIEW_PARTS + "WHERE id = :id")
 _LISTED = text(
     _VIEW_PARTS
     + """
-WHERE tenant = :tenant AND (:every OR is_open)
+WHERE tenant = :tenant AND (:every OR is_open) AND (CAST(:requester AS varchar) IS NULL
+    OR request_id IN (SELECT id FROM mint_requests WHERE tenant = :tenant AND requester = :requester))
 ORDER BY started_at DESC, id LIMIT :limit
 """
 )
@@ -179,9 +180,14 @@ async def run_view(tx: Transaction, run_id: str) -> RunView | None:
     return None if row is None else RunView(**row._asdict())
 
 
-async def run_views(tx: Transaction, tenant: str, *, every: bool = False) -> list[RunView]:
-    """The tenant's runs that are not over (or every one), the newest MOST_LISTED first."""
-    params = {"tenant": tenant, "every": every, "limit": MOST_LISTED}
+async def run_views(
+    tx: Transaction, tenant: str, *, every: bool = False, requester: str | None = None
+) -> list[RunView]:
+    """The tenant's runs that are not over (or every one), the newest MOST_LISTED first.
+
+    `requester`: those of this user's requests only.
+    """
+    params = {"tenant": tenant, "every": every, "requester": requester, "limit": MOST_LISTED}
     return [RunView(**row._asdict()) for row in await tx.rows(_LISTED, params)]
 
 

@@ -43,6 +43,7 @@ FROM topics t CROSS JOIN unnest(CAST(:statuses AS varchar[])) AS s (status)
 LEFT JOIN statuses d ON d.tenant = t.tenant AND d.code = s.status
 LEFT JOIN calendars c ON c.tenant = t.tenant AND c.code = t.calendar
 """)
+_TERMS_OF = text(TERMS.text + "WHERE t.tenant = :tenant AND t.code = :topic")
 GROUPS = text("""
 SELECT k.tenant, k.topic, g.*
 FROM unnest(CAST(:tenants AS varchar[]), CAST(:topics AS varchar[])) AS k (tenant, topic)
@@ -80,6 +81,14 @@ WHERE NOT EXISTS (SELECT 1 FROM event_rules v
 ORDER BY l.status_since, l.id LIMIT :most
 """
 UNRAISED = text(_UNRAISED_SQL.format(cutoffs=_CUTOFFS, late=_LATE))
+_LONGEST_SQL = """
+SELECT l.id, l.status, l.status_since
+{cutoffs}
+CROSS JOIN LATERAL (
+    SELECT r.id, r.status, r.status_since {late} ORDER BY r.status_since, r.id LIMIT :most) AS l
+ORDER BY l.status_since, l.id LIMIT :most
+"""
+LONGEST = text(_LONGEST_SQL.format(cutoffs=_CUTOFFS, late=_LATE))
 
 
 @dataclass(frozen=True)
@@ -127,17 +136,42 @@ async def unraised(tx: Transaction, at: datetime, most: int, behind: Behind | No
     return [Stay(row.id, MintStatus(row.status), row.status_since) for row in await tx.rows(UNRAISED, params)]
 
 
+async def overdue_now(
+    tx: Transaction, tenant: str, at: datetime, most: int
+) -> tuple[dict[Place, int], list[Stay]]:
+    """What is overdue of one tenant: how many at each place, and the longest stays.
+
+    The counts are those of `findings`, without the averages, which take far longer.
+    """
+    terms = {place: own for place, own in (await read_terms(tx)).items() if place.tenant == tenant}
+    late = cutoffs(terms, await _groups(tx, terms), at)
+    longest = await tx.rows(LONGEST, {**_cutoff_params(late), "most": most})
+    stays = [Stay(row.id, MintStatus(row.status), row.status_since) for row in longest]
+    return await _overdue(tx, late), stays
+
+
 async def read_terms(tx: Transaction) -> dict[Place, Terms]:
     """What the dictionaries say of every status of every topic."""
     return {
-        Place(row.tenant, row.topic, MintStatus(row.status)): Terms(
-            sla_hours=row.sla_hours,
-            type=StatusType(row.type or STATUS_TYPES[MintStatus(row.status)]),
-            calendar_code=row.calendar_code,
-            calendar=ALWAYS if row.calendar is None else _calendar(row.calendar),
-        )
+        Place(row.tenant, row.topic, MintStatus(row.status)): _terms(row)
         for row in await tx.rows(TERMS, {"statuses": [status.value for status in MintStatus]})
     }
+
+
+async def terms_of(tx: Transaction, place: Place) -> Terms:
+    """What the dictionaries say of one place."""
+    params = {"statuses": [place.status.value], "tenant": place.tenant, "topic": place.topic}
+    row = await tx.row(_TERMS_OF, params)
+    return Terms() if row is None else _terms(row)
+
+
+def _terms(row: Any) -> Terms:
+    return Terms(
+        sla_hours=row.sla_hours,
+        type=StatusType(row.type or STATUS_TYPES[MintStatus(row.status)]),
+        calendar_code=row.calendar_code,
+        calendar=ALWAYS if row.calendar is None else _calendar(row.calendar),
+    )
 
 
 @lru_cache(maxsize=256)

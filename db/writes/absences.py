@@ -13,6 +13,7 @@ from db.reads.absences import absence as read_absence
 from db.session import Transaction
 from db.writes import audit
 from db.writes.commands import accept_command
+from db.writes.entries import By
 from db.writes.rows import lock_people
 from domain.absences import MOST_PLANNED, Absence, Party, Wish, absence_id
 from domain.authority import may_set
@@ -52,23 +53,36 @@ async def set_absence(tx: Transaction, document: bytes, *, now: datetime) -> Abs
     wish = Wish.parse(command.body)
     accepted_at = await _alone(tx, command.tenant, now)
     await _check_parties(tx, command, wish)
-    wish.check(command.target, accepted_at)
-    absence = Absence(
-        id=absence_id(command.id),
-        tenant=command.tenant,
-        user=command.target,
-        starts_at=max(wish.starts_at, accepted_at),
-        ends_at=wish.ends_at,
-        delegate=wish.delegate,
-        reason=wish.reason,
-        set_by=command.actor,
-        set_at=accepted_at,
-    )
-    await _check_free(tx, absence)
     envelope = read_envelope(document).model_dump(mode="json", by_alias=True)
-    await tx.run(_INSERT, {**absence.model_dump(exclude={"ended_by"}), "envelope": json.dumps(envelope)})
-    await _note(tx, "absence.set", absence, command.actor, accepted_at, envelope)
-    return absence
+    own = By(command.tenant, command.actor, accepted_at)
+    return await _insert(tx, absence_id(command.id), command.target, wish, own, envelope)
+
+
+async def set_own_absence(
+    tx: Transaction, *, tenant: str, user: str, wish: Wish, message_id: str, now: datetime
+) -> Absence:
+    """Send a signed-in approver out of office without a delegate: that moves no authority to anybody.
+
+    Raises as `set_absence` does, and Refused for a delegate: that takes a signature with one's own key.
+    """
+    if wish.delegate is not None:
+        raise Refused("who stands in is signed with one's own key: use 'mintkeeper absence set'")
+    accepted_at = await _alone(tx, tenant, now)
+    _check_approver((await _parties(tx, tenant, [user])).get(user), user, tenant, "user")
+    return await _insert(tx, absence_id(message_id), user, wish, By(tenant, user, accepted_at), None)
+
+
+async def end_own_absence(
+    tx: Transaction, *, tenant: str, user: str, absence_id: str, now: datetime
+) -> Absence:
+    """End a signed-in approver's own absence that has no delegate; raises NotFound, Refused."""
+    ended_at = await _alone(tx, tenant, now)
+    absence = await read_absence(tx, tenant, absence_id)
+    if absence is None or absence.user != user:
+        raise NotFound(f"there is no absence {absence_id}")
+    if absence.delegate is not None:
+        raise Refused("authority is taken back with one's own key: use 'mintkeeper absence end'")
+    return await _end(tx, absence, By(tenant, user, ended_at), None)
 
 
 async def end_absence(tx: Transaction, document: bytes, *, absence_id: str, now: datetime) -> Absence:
@@ -91,15 +105,39 @@ async def end_absence(tx: Transaction, document: bytes, *, absence_id: str, now:
     actor = (await _parties(tx, command.tenant, [command.actor]))[command.actor]
     if not may_set(actor, absence.user, None):
         raise _not_entitled(command)
-    if absence.ended_by is not None or absence.ends_at <= ended_at:
-        raise Refused(f"absence {absence_id} is over since {absence.ends_at:%Y-%m-%d %H:%MZ}")
-    # one that has not begun keeps an empty period
-    ended = absence.model_copy(
-        update={"ends_at": max(ended_at, absence.starts_at), "ended_by": command.actor}
-    )
-    await tx.run(_END, ended.model_dump(include={"id", "ends_at", "ended_by"}))
     envelope = read_envelope(document).model_dump(mode="json", by_alias=True)
-    await _note(tx, "absence.end", ended, command.actor, ended_at, envelope)
+    return await _end(tx, absence, By(command.tenant, command.actor, ended_at), envelope)
+
+
+async def _insert(
+    tx: Transaction, new_id: str, user: str, wish: Wish, by: By, envelope: Mapping[str, Any] | None
+) -> Absence:
+    wish.check(user, by.at)
+    absence = Absence(
+        id=new_id,
+        tenant=by.tenant,
+        user=user,
+        starts_at=max(wish.starts_at, by.at),
+        ends_at=wish.ends_at,
+        delegate=wish.delegate,
+        reason=wish.reason,
+        set_by=by.actor,
+        set_at=by.at,
+    )
+    await _check_free(tx, absence)
+    kept = None if envelope is None else json.dumps(envelope)
+    await tx.run(_INSERT, {**absence.model_dump(exclude={"ended_by"}), "envelope": kept})
+    await _note(tx, "absence.set", absence, by.actor, by.at, envelope)
+    return absence
+
+
+async def _end(tx: Transaction, absence: Absence, by: By, envelope: Mapping[str, Any] | None) -> Absence:
+    if absence.ended_by is not None or absence.ends_at <= by.at:
+        raise Refused(f"absence {absence.id} is over since {absence.ends_at:%Y-%m-%d %H:%MZ}")
+    # one that has not begun keeps an empty period
+    ended = absence.model_copy(update={"ends_at": max(by.at, absence.starts_at), "ended_by": by.actor})
+    await tx.run(_END, ended.model_dump(include={"id", "ends_at", "ended_by"}))
+    await _note(tx, "absence.end", ended, by.actor, by.at, envelope)
     return ended
 
 
@@ -153,7 +191,12 @@ async def _check_free(tx: Transaction, absence: Absence) -> None:
 
 
 async def _note(
-    tx: Transaction, kind: str, absence: Absence, actor: str, at: datetime, envelope: Mapping[str, Any]
+    tx: Transaction,
+    kind: str,
+    absence: Absence,
+    actor: str,
+    at: datetime,
+    envelope: Mapping[str, Any] | None,
 ) -> None:
     """The absence as it is now and the command that made it so, for auditors; the chain comes last."""
     details = {**absence.model_dump(mode="json", exclude={"tenant"}), "envelope": envelope}

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import text
 
 from db.session import Transaction
 from db.writes.rows import note, require
+from domain.errors import Refused
 from domain.sessions import TRIES_WINDOW, SessionKind
+
+KEPT = timedelta(days=1)
+"""So long a session that is over stays, for whoever looks into what has just happened."""
 
 _PASSWORD = text("""
 INSERT INTO accounts (tenant, user_name, password_hash, created_at) VALUES (:tenant, :name, :hash, :at)
 ON CONFLICT (tenant, user_name) DO UPDATE SET password_hash = :hash
+""")
+_BIND = text("""
+INSERT INTO accounts (tenant, user_name, oidc_issuer, oidc_subject, created_at)
+VALUES (:tenant, :name, :issuer, :subject, :at)
+ON CONFLICT (tenant, user_name) DO UPDATE SET oidc_issuer = :issuer, oidc_subject = :subject
+WHERE accounts.oidc_subject IS NULL
+RETURNING user_name
 """)
 _REHASH = text("""
 UPDATE accounts SET password_hash = :hash
@@ -51,9 +62,11 @@ _SEEN = text("UPDATE sessions SET last_seen_at = :at WHERE id = :id AND last_see
 _END = text("""
 UPDATE sessions SET ended_at = :at
 WHERE tenant = :tenant AND user_name = :name AND ended_at IS NULL
-    AND (CAST(:id AS varchar) IS NULL OR id = :id) AND (CAST(:kept AS varchar) IS NULL OR id <> :kept)
+    AND (CAST(:id AS varchar) IS NULL OR id = :id)
+    AND (CAST(:kind AS varchar) IS NULL OR kind = :kind) AND (CAST(:kept AS varchar) IS NULL OR id <> :kept)
 RETURNING id
 """)
+_ACTIVE = text("SELECT active FROM users WHERE tenant = :tenant AND name = :name")
 _INVITE = text("""
 INSERT INTO invitations (token_sha256, tenant, user_name, created_by, created_at, expires_at)
 VALUES (:token_sha256, :tenant, :name, :actor, :at, :expires_at)
@@ -77,16 +90,42 @@ SELECT count(*) FILTER (WHERE account = :account AND address = :address) AS of_b
     count(*) FILTER (WHERE address = :address) AS of_address
 FROM sign_in_tries WHERE (account = :account OR address = :address) AND at > :since
 """)
+_OVER = text("""
+WITH ended AS (
+    DELETE FROM sessions WHERE id IN (
+        SELECT id FROM sessions WHERE least(ended_at, expires_at) < :before LIMIT :limit
+        FOR UPDATE SKIP LOCKED)
+    RETURNING 1
+), used AS (
+    DELETE FROM invitations WHERE token_sha256 IN (
+        SELECT token_sha256 FROM invitations WHERE least(used_at, expires_at) < :before LIMIT :limit
+        FOR UPDATE SKIP LOCKED)
+    RETURNING 1
+), old AS (
+    DELETE FROM sign_in_tries WHERE id IN (
+        SELECT id FROM sign_in_tries WHERE at < :counted LIMIT :limit FOR UPDATE SKIP LOCKED)
+    RETURNING 1
+)
+SELECT (SELECT count(*) FROM ended) AS sessions, (SELECT count(*) FROM used) AS invitations,
+    (SELECT count(*) FROM old) AS tries
+""")
 _FORGET = text("DELETE FROM sign_in_tries WHERE account = :account AND address = :address")
 
 
 async def set_password(
-    tx: Transaction, *, tenant: str, name: str, password_hash: str, actor: str, at: datetime
+    tx: Transaction,
+    *,
+    tenant: str,
+    name: str,
+    password_hash: str,
+    actor: str,
+    at: datetime,
+    kept: str | None = None,
 ) -> None:
-    """Give a user a password; every session of theirs ends. Raises NotFound."""
-    await require(tx, "users", "user", tenant=tenant, name=name)
+    """Give a user a password; every session of theirs but `kept` ends. Raises NotFound."""
+    await check_known(tx, tenant, name)
     await tx.run(_PASSWORD, {"tenant": tenant, "name": name, "hash": password_hash, "at": at})
-    await end_sessions(tx, tenant=tenant, name=name, at=at)
+    await end_sessions(tx, tenant=tenant, name=name, at=at, kept=kept)
     await note(tx, "accounts.password", tenant, {"name": name}, actor, at)
 
 
@@ -102,12 +141,23 @@ async def begin_totp(tx: Transaction, *, tenant: str, name: str, secret: str, at
 
 
 async def confirm_totp(
-    tx: Transaction, *, tenant: str, name: str, secret: str, step: int, at: datetime
+    tx: Transaction,
+    *,
+    tenant: str,
+    name: str,
+    secret: str,
+    step: int,
+    at: datetime,
+    kept: str | None = None,
 ) -> bool:
-    """From now on the user's codes are asked for; answers whether that very secret was waiting."""
+    """From now on the user's codes are asked for; answers whether that very secret was waiting.
+
+    Browsers but `kept` have to sign in again, with a code.
+    """
     params = {"tenant": tenant, "name": name, "secret": secret, "step": step, "at": at}
     if await tx.value(_TOTP_CONFIRM, params) is None:
         return False
+    await end_sessions(tx, tenant=tenant, name=name, at=at, kind=SessionKind.BROWSER, kept=kept)
     await note(tx, "accounts.totp", tenant, {"name": name, "set": True}, name, at)
     return True
 
@@ -126,6 +176,17 @@ async def remove_totp(tx: Transaction, *, tenant: str, name: str, actor: str, at
     return True
 
 
+async def bind_subject(
+    tx: Transaction, *, tenant: str, name: str, issuer: str, subject: str, at: datetime
+) -> bool:
+    """Let a person of a provider sign in as a user from now on; False: the user is somebody else there."""
+    params = {"tenant": tenant, "name": name, "issuer": issuer, "subject": subject, "at": at}
+    if await tx.value(_BIND, params) is None:
+        return False
+    await note(tx, "accounts.oidc", tenant, {"name": name, "issuer": issuer, "subject": subject}, name, at)
+    return True
+
+
 async def open_session(
     tx: Transaction,
     *,
@@ -138,8 +199,9 @@ async def open_session(
     at: datetime,
     expires_at: datetime,
     label: str = "",
+    actor: str | None = None,
 ) -> None:
-    """Let the bearer of a token act for a user until `expires_at`."""
+    """Let the bearer of a token act for a user until `expires_at`; `actor`: who arranged it, if not they."""
     values: dict[str, Any] = {
         "id": session_id,
         "tenant": tenant,
@@ -153,7 +215,7 @@ async def open_session(
     }
     await tx.run(_OPEN, values)
     facts = {"id": session_id, "name": name, "kind": kind, "amr": list(amr), "label": label}
-    await note(tx, "sessions.opened", tenant, facts, name, at)
+    await note(tx, "sessions.opened", tenant, facts, actor or name, at)
 
 
 async def seen(tx: Transaction, session_id: str, at: datetime) -> None:
@@ -168,11 +230,34 @@ async def end_sessions(
     name: str,
     at: datetime,
     session_id: str | None = None,
+    kind: SessionKind | None = None,
     kept: str | None = None,
 ) -> int:
-    """End one session of a user, or all but `kept`; answers how many."""
-    params = {"tenant": tenant, "name": name, "at": at, "id": session_id, "kept": kept}
+    """End one session of a user, or those of a kind, or all but `kept`; answers how many."""
+    params = {"tenant": tenant, "name": name, "at": at, "id": session_id, "kind": kind, "kept": kept}
     return len(await tx.rows(_END, params))
+
+
+async def end_sessions_of(
+    tx: Transaction, *, tenant: str, name: str, actor: str, at: datetime, **which: Any
+) -> int:
+    """`end_sessions` by itself, audited; answers how many."""
+    ended = await end_sessions(tx, tenant=tenant, name=name, at=at, **which)
+    if ended:
+        await note(tx, "sessions.ended", tenant, {"name": name, "count": ended}, actor, at)
+    return ended
+
+
+async def check_known(tx: Transaction, tenant: str, name: str) -> None:
+    """Raises NotFound unless the tenant has such a user."""
+    await require(tx, "users", "user", tenant=tenant, name=name)
+
+
+async def check_active(tx: Transaction, tenant: str, name: str) -> None:
+    """Raises NotFound for an unknown user, Refused for one who has left."""
+    await check_known(tx, tenant, name)
+    if not await tx.value(_ACTIVE, {"tenant": tenant, "name": name}):
+        raise Refused(f"{name} is not active")
 
 
 async def invite(
@@ -186,7 +271,7 @@ async def invite(
     expires_at: datetime,
 ) -> None:
     """Let the bearer of a token choose the user's password, once; earlier ones are good no more."""
-    await require(tx, "users", "user", tenant=tenant, name=name)
+    await check_known(tx, tenant, name)
     await tx.run(_ONLY_NEWEST, {"tenant": tenant, "name": name, "at": at})
     params = {"tenant": tenant, "name": name, "token_sha256": token_sha256, "actor": actor}
     await tx.run(_INVITE, {**params, "at": at, "expires_at": expires_at})
@@ -216,6 +301,16 @@ async def note_try(
     await tx.run(_TRY, {"id": try_id, "account": account, "address": address, "at": at})
     row = await tx.row(_TRIES, {"account": account, "address": address, "since": at - TRIES_WINDOW})
     return (0, 0, 0) if row is None else (row.of_both, row.of_account, row.of_address)
+
+
+async def remove_over(tx: Transaction, *, now: datetime, limit: int) -> tuple[int, int, int]:
+    """Remove sessions and invitations that were over a day ago, and tries that no limit counts any more.
+
+    Answers how many of each, at most `limit`; the audit chain keeps what happened.
+    """
+    params = {"before": now - KEPT, "counted": now - TRIES_WINDOW, "limit": limit}
+    row = await tx.row(_OVER, params)
+    return (0, 0, 0) if row is None else (row.sessions, row.invitations, row.tries)
 
 
 async def forget_tries(tx: Transaction, *, account: str, address: str) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from datetime import datetime
+from typing import Any
 
 import rfc8785
 from sqlalchemy import text
@@ -31,6 +32,7 @@ async def accept_command(
     target: str | None,
     roles: Set[ActorRole],
     now: datetime,
+    authority: Sequence[bytes] = (),
 ) -> Command:
     """The signed command in an HTTP body, verified and used up; raises CommandRefused.
 
@@ -40,8 +42,10 @@ async def accept_command(
 
     `target` None: the caller compares it with the body. That the command's tenant owns the target
     is the caller's to check: every effect takes the tenant and finds nothing of another's.
+
+    `authority`: the server's public keys, where it may have signed for somebody who had signed in.
     """
-    envelope, command = await _verified(tx, document, action, target, roles, now)
+    envelope, command = await _verified(tx, document, action, target, roles, now, authority)
     await _use_up(tx, command, envelope, now)
     return command
 
@@ -66,11 +70,13 @@ async def _verified(
     target: str | None,
     roles: Set[ActorRole],
     now: datetime,
+    authority: Sequence[bytes] = (),
 ) -> tuple[Envelope, Command]:
     envelope = read_envelope(document)
     said = claimed(envelope)
     person = await signer(tx, said.tenant, said.actor)
-    return envelope, verify_command(envelope, person, action=action, target=target, roles=roles, now=now)
+    wanted: dict[str, Any] = {"action": action, "target": target, "roles": roles, "now": now}
+    return envelope, verify_command(envelope, person, **wanted, authority=authority)
 
 
 async def _use_up(tx: Transaction, command: Command, envelope: Envelope, at: datetime) -> None:

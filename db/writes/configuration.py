@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from db.reads.entries import every_entry, known
 from db.session import Transaction
+from db.writes.admins import keeping_an_admin
 from db.writes.entries import By, write
 from db.writes.rows import lock_people, lock_tenant
 from domain.configuration import Change, differences, entry_path, read_configuration
@@ -55,7 +56,8 @@ async def apply_configuration(tx: Transaction, document: Any, by: By) -> Applied
     await _lock(tx, wanted, by.tenant)
     before = await every_entry(tx, by.tenant)
     entries = _checked(wanted, before, await known(tx, by.tenant))
-    await _write_all(tx, entries, before, by)
+    async with keeping_an_admin(tx, by.tenant, Kind.USER):
+        await _write_all(tx, entries, before, by)
     await tx.run(_CHECK_ALL)
     changes = differences(before, await every_entry(tx, by.tenant))
     touched = {change.entry for change in changes}

@@ -11,6 +11,7 @@ from typing import Any, Final, cast
 from db.reads.entries import entries, known
 from db.session import Transaction
 from db.writes import dictionaries
+from db.writes.admins import keeping_an_admin
 from db.writes.event_rules import remove_event_rule, set_event_rule
 from db.writes.rows import lock_tenant
 from domain.dictionaries import (
@@ -66,7 +67,8 @@ async def set_entry(tx: Transaction, kind: Kind, code: str, fields: Mapping[str,
         raise NotFound(f"{code!r} is not tenant {by.tenant}, which is all that can be changed here")
     before = (await entries(tx, by.tenant, kind)).get(code, {})
     entry = check(kind, code, {**before, **fields}, await known(tx, by.tenant))
-    await write(tx, kind, code, entry, before, by)
+    async with keeping_an_admin(tx, by.tenant, kind):
+        await write(tx, kind, code, entry, before, by)
     return Outcome((await entries(tx, by.tenant, kind))[code], tuple(warnings(entry)))
 
 
@@ -88,7 +90,8 @@ async def remove_entry(tx: Transaction, kind: Kind, code: str, by: By) -> str:
         raise InvalidInput("a tenant can't be removed", "kind")
     if code not in await entries(tx, by.tenant, kind):
         raise NotFound(f"tenant {by.tenant} has no {kind} {shown(code)}: see 'mintkeeper {kind} list'")
-    await _REMOVERS[kind](tx, code, by)
+    async with keeping_an_admin(tx, by.tenant, kind):
+        await _REMOVERS[kind](tx, code, by)
     return "deactivated" if kind in (Kind.TOPIC, Kind.USER) else "removed"
 
 

@@ -27,6 +27,7 @@ async def set_user(
     tier: int | None = None,
     email: str | None = None,
     telegram_chat: str | None = None,
+    slack_user: str | None = None,
     time_zone: str = "UTC",
     primary_topic: str | None = None,
     topics: Sequence[str] = (),
@@ -46,6 +47,7 @@ async def set_user(
         "active": active,
         "email": email,
         "telegram_chat": telegram_chat,
+        "slack_user": slack_user,
         "time_zone": time_zone,
         "primary_topic": primary_topic,
         "working_hours": dict(working_hours or {}),
@@ -53,6 +55,7 @@ async def set_user(
     }
     await lock_tenant(tx, tenant)
     await lock_people(tx, tenant)
+    await _check_slack_user(tx, tenant, name, slack_user)
     await put(tx, "users", {"tenant": tenant, "name": name}, values, tenant, actor, at)
     await _set_additional_topics(tx, tenant, name, sorted(set(topics)), actor, at)
 
@@ -66,6 +69,15 @@ def _check_user(roles: Sequence[ActorRole], tier: int | None, time_zone: str) ->
         raise InvalidInput(
             f"{time_zone!r} is no IANA time zone such as Europe/Berlin", "time_zone"
         ) from error
+
+
+async def _check_slack_user(tx: Transaction, tenant: str, name: str, slack_user: str | None) -> None:
+    """Whoever presses a button in Slack is one user of the tenant; raises InvalidInput."""
+    users = metadata.tables["users"]
+    linked = equal(users, {"tenant": tenant, "slack_user": slack_user or ""})
+    holder = await tx.scalar(select(users.c.name).where(*linked, users.c.name != name))
+    if holder is not None:
+        raise InvalidInput(f"{slack_user} is linked to {holder} already: unlink them first", "slack_user")
 
 
 async def _set_additional_topics(

@@ -14,7 +14,7 @@ from db.session import Transaction
 from db.writes import audit
 from domain.errors import NotFound, Refused
 
-_CONTACTS = frozenset({"email", "telegram_chat", "settings"})
+_CONTACTS = frozenset({"email", "telegram_chat", "slack_user", "settings"})
 """Never copied into the audit chain, which can't forget."""
 
 _LOCK_TENANT = text("SELECT 1 FROM tenants WHERE code = :tenant FOR NO KEY UPDATE")

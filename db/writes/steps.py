@@ -251,7 +251,8 @@ def _unwanted(before: RequestRecord, after: RequestRecord) -> str:
 def _says_other(before: RequestRecord, after: RequestRecord) -> bool:
     """Tell whether messages that were sent say something else about `after`."""
     moved = after.status is not before.status and after.status is not MintStatus.SUBMITTING
-    return moved or after.acknowledged_at != before.acknowledged_at
+    approved = len(after.approvals) != len(before.approvals)
+    return moved or approved or after.acknowledged_at != before.acknowledged_at
 
 
 def _moving_columns(record: RequestRecord) -> dict[str, Any]:

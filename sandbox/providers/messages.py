@@ -27,7 +27,8 @@ class Incoming:
 class Received:
     """An incoming message with its provider and the time of arrival (ISO 8601, UTC).
 
-    `reads_now` is the text that an update has put in its place; empty: it reads as it came.
+    `reads_now` is the text that an update has put in its place; empty: it reads as it came. `buttons` are
+    those that it shows now.
     """
 
     provider: str
@@ -56,7 +57,9 @@ class Messages:
         """
         at = arrived.astimezone(UTC).isoformat(timespec="milliseconds")
         if original := self._received.get((provider, incoming.updates)):
-            self._received[provider, incoming.updates] = replace(original, reads_now=incoming.text)
+            self._received[provider, incoming.updates] = replace(
+                original, reads_now=incoming.text, buttons=incoming.buttons
+            )
         self._received[provider, incoming.id] = Received(provider=provider, at=at, **asdict(incoming))
         if len(self._received) > self._kept:
             del self._received[next(iter(self._received))]
@@ -66,6 +69,10 @@ class Messages:
 
     def __iter__(self) -> Iterator[Received]:
         return iter(self._received.values())
+
+    def find(self, provider: str, message_id: str) -> Received | None:
+        """The message of that id, if it is still kept."""
+        return self._received.get((provider, message_id))
 
     def newest(self, count: int) -> list[Received]:
         """The last `count` messages, newest first."""

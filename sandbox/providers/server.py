@@ -14,13 +14,15 @@ from aiohttp import web
 from domain.errors import Unavailable
 from sandbox.providers.events import Events
 from sandbox.providers.faults import BadFault, Faults, parse_fault
-from sandbox.providers.messages import Messages
+from sandbox.providers.messages import Messages, Received
 from sandbox.providers.page import HEADERS, STYLE, page
 from sandbox.providers.pagerduty import PagerDuty
+from sandbox.providers.press_pages import press_page, view_page
+from sandbox.providers.presses import Answered, Presses
 from sandbox.providers.sendgrid import SendGrid
-from sandbox.providers.slack import Slack
+from sandbox.providers.slack import Slack, View
 from sandbox.providers.telegram import Telegram
-from sandbox.providers.vendor import Answer, Call, JsonObject, Vendor
+from sandbox.providers.vendor import Answer, Call, JsonObject, Vendor, items, mapping
 from sandbox.providers.webhook import Webhook
 
 HOST = "127.0.0.1"
@@ -32,20 +34,29 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Providers:
     """The providers, what they received, and the faults that wait for their callers."""
 
-    def __init__(self, sendgrid_events: str = "") -> None:
+    def __init__(
+        self, sendgrid_events: str = "", slack_interactions: str = "", slack_secret: str = ""
+    ) -> None:
         self._messages = Messages()
         self._events = Events(sendgrid_events)
         self._faults = Faults()
-        self._vendors: tuple[Vendor, ...] = (Slack(), SendGrid(), Telegram(), PagerDuty(), Webhook())
+        self._slack = Slack()
+        self._presses = Presses(self._slack, slack_interactions, slack_secret)
+        self._vendors: tuple[Vendor, ...] = (self._slack, SendGrid(), Telegram(), PagerDuty(), Webhook())
 
     def app(self) -> web.Application:
         """The application with all routes."""
         app = web.Application()
         app.router.add_post("/sendgrid/webhook", self._tell_events)
+        app.router.add_post("/slack/webhook", self._tell_presses)
         for vendor in self._vendors:
             app.router.add_post(f"/{vendor.name}/{{path:.+}}", self._calls_of(vendor))
         app.router.add_get("/", self._show_page)
         app.router.add_get("/style.css", self._show_style)
+        app.router.add_get("/press/{ts}", self._show_press)
+        app.router.add_post("/press/{ts}", self._press)
+        app.router.add_get("/views/{id}", self._show_view)
+        app.router.add_post("/views/{id}", self._send_view)
         app.router.add_get("/messages", self._list_messages)
         app.router.add_delete("/messages", self._clear_messages)
         app.router.add_get("/faults", self._list_faults)
@@ -76,11 +87,58 @@ class Providers:
         return handle
 
     async def _show_page(self, _: web.Request) -> web.Response:
-        text = page(len(self._messages), self._messages.newest(SHOWN_ON_PAGE))
-        return web.Response(text=text, content_type="text/html", headers=HEADERS)
+        return _html(page(len(self._messages), self._messages.newest(SHOWN_ON_PAGE)))
 
     async def _show_style(self, _: web.Request) -> web.Response:
         return web.Response(text=STYLE, content_type="text/css")
+
+    async def _show_press(self, request: web.Request) -> web.Response:
+        return _html(press_page(self._message(request)))
+
+    async def _press(self, request: web.Request) -> web.Response:
+        """Press a button as the Slack user of the form."""
+        message, form = self._message(request), await _own_form(request)
+        number, user = form.get("button", ""), form.get("user", "").strip()
+        if not (number.isdecimal() and int(number) < len(message.buttons) and user):
+            return _html(press_page(message, "This message has no such button."), 400)
+        answered, view = await self._presses.press(message, int(number), user)
+        if view is not None:
+            raise web.HTTPSeeOther(f"/views/{view.id}")
+        if answered.status != 200:
+            return _html(press_page(message, self._trouble(answered)), 502)
+        raise web.HTTPSeeOther("/")
+
+    async def _show_view(self, request: web.Request) -> web.Response:
+        return _html(view_page(self._view(request), {}))
+
+    async def _send_view(self, request: web.Request) -> web.Response:
+        """Send a modal off."""
+        view, typed = self._view(request), (await _own_form(request)).get("typed", "").replace("\r\n", "\n")
+        answered = await self._presses.send_off(view, typed)
+        if answered.status == 200 and not answered.errors:
+            raise web.HTTPSeeOther("/")
+        trouble = answered.errors or dict.fromkeys(_input_blocks(view), self._trouble(answered))
+        return _html(view_page(view, trouble, typed))
+
+    def _message(self, request: web.Request) -> Received:
+        message = self._messages.find(Slack.name, request.match_info["ts"])
+        if message is None:
+            raise web.HTTPNotFound
+        return message
+
+    def _view(self, request: web.Request) -> View:
+        view = self._slack.views.get(request.match_info["id"])
+        if view is None:
+            raise web.HTTPNotFound
+        return view
+
+    def _trouble(self, answered: Answered) -> str:
+        """What Slack would show where the app does not answer as it should."""
+        if not self._presses.possible:
+            return "Nobody is told of presses: start with --slack-interactions and a signing secret."
+        return (
+            f"The app answered {answered.status}." if answered.status else "The app did not answer in time."
+        )
 
     async def _list_messages(self, _: web.Request) -> web.Response:
         return web.json_response([asdict(message) for message in self._messages])
@@ -94,6 +152,14 @@ class Providers:
         if not isinstance(url, str):
             return _bad_input("url must be a text")
         self._events.url = url
+        return web.json_response({"url": url})
+
+    async def _tell_presses(self, request: web.Request) -> web.Response:
+        """From now on presses of Slack's buttons go to the `url` of the body; empty: nowhere."""
+        url = (await _read_body(request)).get("url")
+        if not isinstance(url, str):
+            return _bad_input("url must be a text")
+        self._presses.url = url
         return web.json_response({"url": url})
 
     async def _list_faults(self, _: web.Request) -> web.Response:
@@ -114,13 +180,16 @@ class Providers:
 
 
 @asynccontextmanager
-async def running_providers(port: int = 0, sendgrid_events: str = "") -> AsyncIterator[str]:
+async def running_providers(
+    port: int = 0, sendgrid_events: str = "", slack_interactions: str = "", slack_secret: str = ""
+) -> AsyncIterator[str]:
     """The console on 127.0.0.1 while the block runs; gives its base URL; port 0 takes a free one.
 
-    SendGrid's signed events go to the URL `sendgrid_events`, if any. Raises Unavailable when the port is
-    taken.
+    SendGrid's signed events go to the URL `sendgrid_events`, if any, presses of Slack's buttons, signed with
+    `slack_secret`, to `slack_interactions`. Raises Unavailable when the port is taken.
     """
-    runner = web.AppRunner(Providers(sendgrid_events).app(), access_log=None, shutdown_timeout=1.0)
+    console = Providers(sendgrid_events, slack_interactions, slack_secret)
+    runner = web.AppRunner(console.app(), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
         await _listen(runner, port)
@@ -130,10 +199,15 @@ async def running_providers(port: int = 0, sendgrid_events: str = "") -> AsyncIt
 
 
 async def serve(
-    port: int, on_ready: Callable[[str], None], stop: asyncio.Event, sendgrid_events: str = ""
+    port: int,
+    on_ready: Callable[[str], None],
+    stop: asyncio.Event,
+    sendgrid_events: str = "",
+    slack_interactions: str = "",
+    slack_secret: str = "",
 ) -> None:
     """Serve until `stop` is set; `on_ready` gets the base URL. Raises Unavailable when the port is taken."""
-    async with running_providers(port, sendgrid_events) as url:
+    async with running_providers(port, sendgrid_events, slack_interactions, slack_secret) as url:
         on_ready(url)
         await stop.wait()
 
@@ -145,6 +219,22 @@ async def _listen(runner: web.AppRunner, port: int) -> None:
         raise Unavailable(
             f"the provider console cannot listen on port {port} of {HOST}: choose another --port"
         ) from problem
+
+
+def _input_blocks(view: View) -> list[str]:
+    blocks = map(mapping, items(view.body.get("blocks")))
+    return [str(block.get("block_id")) for block in blocks if block.get("type") == "input"]
+
+
+async def _own_form(request: web.Request) -> dict[str, str]:
+    """The form of a page of ours; a page of another site must not press anything here."""
+    if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+        raise web.HTTPForbidden
+    return {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
+
+
+def _html(text: str, status: int = 200) -> web.Response:
+    return web.Response(text=text, status=status, content_type="text/html", headers=HEADERS)
 
 
 async def _read_call(request: web.Request) -> Call:

@@ -56,6 +56,8 @@ def local_settings(data: DataDir, addresses: Addresses, sla_scale: int) -> Setti
             "storage_url": data.documents.as_uri(),
             "slack_bot_token": "local-slack-token",
             "slack_base_url": f"{addresses.providers_url}/slack/api/",
+            # the provider console signs with it what somebody presses there
+            "slack_signing_secret": keep_secret(data.slack_secret),
             "sendgrid_api_key": "local-sendgrid-key",
             "sendgrid_host": f"{addresses.providers_url}/sendgrid",
             "sendgrid_webhook_key": PUBLIC_KEY,

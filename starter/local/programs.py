@@ -50,6 +50,7 @@ def providers_part(data: DataDir, env: dict[str, str], addresses: Addresses) -> 
     port = addresses.providers_url.rpartition(":")[2]
     ready = http_ready(f"{addresses.providers_url}/messages")
     options = ["--port", port, "--sendgrid-events", f"{addresses.web_url}/sendgrid/events"]
+    options += ["--slack-interactions", f"{addresses.web_url}/slack/interactions"]
     return _own_part("providers", options, data, env, ready)
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.support.tokens import bearer
 from tests.web.test_telegram_updates import HEADER, PATH, SECRET, outbox, update, web
 
 __all__ = ["outbox", "web"]
@@ -20,9 +21,9 @@ STRANGE = (
 
 
 @pytest.mark.parametrize("path", STRANGE)
-async def test_a_strange_path_is_a_refusal(web, path):
+async def test_a_strange_path_is_a_refusal(web, seeded, path):
     """Text that PostgreSQL can't hold, moments after which there is no time."""
-    answer = await web.get(path)
+    answer = await web.get(path, headers=await bearer(seeded, "alice"))
     assert answer.status_code in (400, 404), answer.text
 
 

@@ -10,6 +10,8 @@ from aiohttp import web
 from temporalio.testing import WorkflowEnvironment
 
 from commands.stack import read_stack
+from domain.passes import SessionSecret
+from starter.accounts import Accounts
 from tests.cli.conftest import NETWORK, write_stack
 from tests.support.temporal import server_options
 
@@ -42,6 +44,23 @@ def states(result) -> dict[str, str]:
     """State by check, healthy or not."""
     document = result.json if "checks" in result.json else result.error
     return {check["name"]: check["state"] for check in document["checks"]}
+
+
+async def test_who_can_sign_in_and_over_what_is_said(desk, seeded):
+    """No admin with an account and an address without TLS are notes; half a provider is a failure."""
+    plain = await desk("doctor", "--json", MINTKEEPER_PUBLIC_URL="http://mint.example")
+    assert (states(plain)["accounts"], states(plain)["public url"]) == ("note", "note")
+    await Accounts(seeded.database, SessionSecret("x" * 32)).set_password(
+        "acme", "adam", "three quiet river stones", actor="setup"
+    )
+    better = await desk(
+        "doctor",
+        "--json",
+        MINTKEEPER_PUBLIC_URL="https://mint.example",
+        MINTKEEPER_OIDC_ISSUER="https://x.example",
+    )
+    found = states(better)
+    assert (found["accounts"], found["public url"], found["sign-in provider"]) == ("ok", "ok", "failed")
 
 
 async def test_a_healthy_house(desk, worker, horizon):

@@ -1,9 +1,8 @@
 """From `keys sign` to the HTTP API, as a person with a shell does it."""
 
-import httpx
-
 from tests.cli.conftest import write_keys
 from tests.cli.test_dictionaries import body
+from tests.support.tokens import client_of
 from tests.web.test_acks import running, settings_of
 
 
@@ -16,7 +15,7 @@ async def test_what_is_signed_on_the_command_line_takes_effect_over_http(cli, se
     publish = await cli("keys", "sign", "--action", "policy.publish", *options, str(file))
     switch = await cli("keys", "sign", "--action", "policy.switch", *options)
     async for url in running(settings_of(seeded, authority="")):
-        async with httpx.AsyncClient(base_url=url, timeout=60) as web:
+        async with client_of(seeded, url, "alice") as web:
             made = await web.post("/api/policies", content=publish.out)
             switched = await web.post("/api/policies/acme-mint-2/switch", content=switch.out)
             again = await web.post("/api/policies", content=publish.out)

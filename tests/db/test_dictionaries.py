@@ -227,3 +227,24 @@ async def test_an_unknown_tenant_publishes_nothing(seeded):
     """A policy belongs to a known tenant."""
     with pytest.raises(NotFound, match="unknown tenant"):
         await publish(seeded, variant(seeded, tenant="other"))
+
+
+async def test_a_slack_account_is_one_users(seeded):
+    """Linked to somebody already: refused; another tenant may link it too, and it is free once unlinked."""
+    values = {**BY, "tenant": "acme", "name": "bob", "roles": ["approver"], "tier": 1}
+    async with seeded.database.transaction() as tx:
+        with pytest.raises(InvalidInput, match="U0ALICE is linked to alice already"):
+            await dictionaries.set_user(tx, **values, slack_user="U0ALICE")
+        await dictionaries.set_tenant(tx, tenant="globex", name="Globex", **BY)
+        other = {**values, "tenant": "globex"}
+        await dictionaries.set_user(tx, **other, slack_user="U0ALICE")
+        await dictionaries.set_user(tx, **{**values, "name": "alice"}, slack_user=None)
+        await dictionaries.set_user(tx, **values, slack_user="U0ALICE")
+        users = {user.name: user.slack_user for user in await reads.users(tx, "acme")}
+    assert (users["alice"], users["bob"]) == (None, "U0ALICE")
+
+
+async def test_a_slack_account_is_not_copied_into_the_audit_chain(seeded):
+    """It is a way to reach a person, which the chain could not forget."""
+    async with seeded.database.transaction() as tx:
+        assert "U0ALICE" not in str([event.body for event in await reads.audit_events(tx, "acme")])

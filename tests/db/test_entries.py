@@ -22,7 +22,7 @@ SAMPLES = [
                          "holidays": ["2026-12-24"]}),
     ("topic", "treasury-asia", {"department": "treasury", "auto_assign_after_hours": 3}),
     ("user", "Erik", {"roles": ["approver"], "tier": 2, "topics": ["treasury-us"], "max_load": 4,
-                      "working_hours": WEEK, "email": "e@x.example",
+                      "working_hours": WEEK, "email": "e@x.example", "slack_user": "W012AB3CD",
                       "quiet_hours": [{"days": ["sun"], "from": "00:00", "to": "24:00", "zone": "UTC"}]}),
     ("status", "CONFIRMED", {"name": "Done", "type": "billing", "sla_hours": 8}),
     ("transition", "treasury-eu:PENDING->REJECTED", {"sla_hours": 2}),

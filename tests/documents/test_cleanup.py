@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,46 @@ async def test_bytes_without_a_row_go_once_they_are_a_day_old(db, files):
         make_older(files, key, DAY + 60)
     assert await clean(db, files) == UploadsCleaned(uploads=0, objects=2)
     assert await keys(files) == sorted([fresh, stored.storage_key, theirs])
+
+
+async def test_what_is_over_of_signing_in_goes_after_a_day(db):
+    """Sessions, invitations and tries that are over; what lasts, and what has just ended, stays."""
+    now = datetime.now(UTC)
+    kept = []
+    for number, (ends, ended) in enumerate([(-25, None), (5, -25), (-1, None), (5, None), (5, -1)]):
+        await run(
+            db,
+            "INSERT INTO sessions (id, tenant, user_name, kind, token_sha256, amr, created_at, last_seen_at, "
+            "expires_at, ended_at) VALUES (:id, 'acme', 'alice', 'browser', :hash, '{pwd}', :at, :at, :ends, "
+            ":ended)",
+            id=f"ws_{number}",
+            hash=f"{number:064x}",
+            at=now - timedelta(days=9),
+            ends=now + timedelta(hours=ends),
+            ended=now + timedelta(hours=ended) if ended else None,
+        )
+        await run(
+            db,
+            "INSERT INTO invitations (token_sha256, tenant, user_name, created_by, created_at, expires_at, "
+            "used_at) VALUES (:hash, 'acme', 'alice', 'adam', :at, :ends, :ended)",
+            hash=f"{number:064x}",
+            at=now - timedelta(days=9),
+            ends=now + timedelta(hours=ends),
+            ended=now + timedelta(hours=ended) if ended else None,
+        )
+        kept += [f"ws_{number}"] if number > 1 else []
+    for minutes in (14, 16):
+        await run(
+            db,
+            "INSERT INTO sign_in_tries (id, account, address, at) VALUES (:id, 'x', 'y', :at)",
+            id=f"t{minutes}",
+            at=now - timedelta(minutes=minutes),
+        )
+    cleanup = CodeCleanup(db).cleanup_expired_otps
+    done = await ActivityEnvironment().run(cleanup)
+    assert done == CodesCleaned(deleted=0, sessions=2, invitations=2, tries=1)
+    assert [row.id for row in await all_rows(db, "SELECT id FROM sessions ORDER BY id")] == kept
+    assert await ActivityEnvironment().run(cleanup) == CodesCleaned(deleted=0)
 
 
 DYING = """

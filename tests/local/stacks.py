@@ -30,6 +30,12 @@ def mintkeeper(*arguments: str, data_dir: Path, code: int = 0) -> dict:
     return json.loads(done.stdout)
 
 
+def signed_in(up: "Up", name: str) -> dict[str, str]:
+    """The header of a new API token of a user of the running stack."""
+    token = mintkeeper("user", "token", name, data_dir=up.data_dir)["token"]
+    return {"Authorization": f"Bearer {token}"}
+
+
 class Up:
     """One `mintkeeper up`; killed hard at the end if a test left it running."""
 

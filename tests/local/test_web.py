@@ -5,8 +5,9 @@ import re
 import httpx
 import pytest
 
-from tests.local.stacks import mintkeeper, until
+from tests.local.stacks import mintkeeper, signed_in, until
 
+SIGNED_IN = ("decisions", "cancel", "claim", "release", "assign", "resubmit")
 MEMO = "<script>alert('mint')</script> & more"
 
 
@@ -21,10 +22,16 @@ def submitted(up):
     return document
 
 
+@pytest.fixture(scope="module")
+def alice(up):
+    """An approver's API token, as a header."""
+    return signed_in(up, "alice")
+
+
 @pytest.fixture
-def web(up):
-    """A browser or API client on this machine."""
-    with httpx.Client(base_url=up.document()["web_url"]) as client:
+def web(up, alice):
+    """An approver's API client on this machine."""
+    with httpx.Client(base_url=up.document()["web_url"], headers=alice) as client:
         yield client
 
 
@@ -57,21 +64,22 @@ def test_unknown_request_is_a_problem_document(web):
 
 def test_pages_show_and_escape(web, submitted):
     """The pages show a request; what people typed stays text."""
-    listed = web.get("/", params={"status": "PENDING"}).text
+    listed = web.get("/requests", params={"status": "PENDING"}).text
     page = web.get(f"/requests/{submitted['id']}").text
     assert submitted["track_number"] in listed
     assert submitted["id"] in page
     assert "&lt;script&gt;" in page
-    assert "<script" not in page
+    assert "<script>" not in page
     assert web.get("/requests/nothing").status_code == 404
 
 
-def test_every_answer_forbids_scripts(web, submitted):
-    """The content policy of every answer allows nothing but our own style sheet."""
+def test_every_answer_forbids_foreign_scripts(web, submitted):
+    """The content policy of every answer allows nothing but our own files, and nothing inline."""
     for path in ("/", f"/requests/{submitted['id']}", "/healthz", "/static/style.css", "/nowhere"):
         policy = web.get(path).headers["content-security-policy"]
         assert "default-src 'none'" in policy
-        assert "script-src" not in policy
+        assert "script-src 'self';" in policy
+        assert "unsafe" not in policy
 
 
 def test_foreign_host_names_are_refused(web):
@@ -80,7 +88,10 @@ def test_foreign_host_names_are_refused(web):
 
 
 def test_nothing_can_be_changed_without_a_proof(web, submitted):
-    """What acts over HTTP carries its own: a message's token, a signed command, a signature, a pass."""
+    """What acts over HTTP carries its own: a message's token, a signed command, a signature, a pass.
+
+    Else somebody has to be signed in, and a token alone decides nothing.
+    """
     paths = web.get("/openapi.json").json()["paths"]
     acting = {path for path, operations in paths.items() if set(operations) != {"get"}}
     assert acting == {
@@ -98,6 +109,8 @@ def test_nothing_can_be_changed_without_a_proof(web, submitted):
         "/telegram/updates",
         "/api/requests/{request_id}/comments",
         "/api/requests/{request_id}/attachments",
+        "/api/requests",
+        *(f"/api/requests/{{name}}/{verb}" for verb in SIGNED_IN),
         "/api/attachments/{attachment_id}",
         "/api/track/{track_number}/code",
         "/api/track/{track_number}/session",
@@ -107,7 +120,11 @@ def test_nothing_can_be_changed_without_a_proof(web, submitted):
     }
     for provider in ("/sendgrid/events", "/telegram/updates"):
         assert web.post(provider, json=[]).status_code == 403
-    assert web.post(f"/api/requests/{submitted['id']}/decisions", json={}).status_code in (404, 405)
+    decision = {"verdict": "approve"}
+    path = f"/api/requests/{submitted['id']}"
+    assert web.post(f"{path}/decisions", json=decision).status_code == 403
+    for verb in (*SIGNED_IN, "comments", "attachments"):
+        assert httpx.post(f"{web.base_url}{path}/{verb}", json={}).status_code == 401
 
 
 def test_the_link_in_a_message_acknowledges(up, web, submitted):

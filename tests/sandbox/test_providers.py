@@ -4,11 +4,14 @@ import asyncio
 import base64
 import hashlib
 import hmac
+import json
 import time
+from contextlib import asynccontextmanager
 from datetime import datetime
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from domain.errors import Unavailable
 from sandbox.providers import running_providers, serve
@@ -286,3 +289,161 @@ async def test_a_taken_port_is_a_clear_error():
         port = int(url.rsplit(":", 1)[1])
         with pytest.raises(Unavailable, match=f"port {port}.*--port"):
             await serve(port, lambda _: None, asyncio.Event())
+
+
+WAITING = {
+    "channel": "#mint",
+    "text": "rita asks",
+    "blocks": [
+        {
+            "type": "actions",
+            "elements": [
+                {
+                    "type": "button",
+                    "action_id": "approve",
+                    "value": "mr_1",
+                    "text": {"type": "plain_text", "text": "Approve <b>"},
+                }
+            ],
+        }
+    ],
+}
+FIELD = {"type": "plain_text_input", "action_id": "why", "multiline": True}
+MODAL = {
+    "type": "modal",
+    "callback_id": "reject",
+    "private_metadata": "kept",
+    "title": {"type": "plain_text", "text": "Reject"},
+    "submit": {"type": "plain_text", "text": "Send"},
+    "blocks": [
+        {"type": "input", "block_id": "why", "label": {"type": "plain_text", "text": "Why"}, "element": FIELD}
+    ],
+}
+
+
+@asynccontextmanager
+async def an_app(answer):
+    """An app that hears of presses: `answer` gets each payload, with the headers and the raw body."""
+    heard = []
+
+    async def hear(request):
+        raw = await request.read()
+        document = json.loads((await request.post())["payload"])
+        heard.append((document, dict(request.headers), raw))
+        return web.json_response(await answer(document))
+
+    app = web.Application()
+    app.router.add_post("/in", hear)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}/in", heard
+    await runner.cleanup()
+
+
+async def slack_call(http, method, **body):
+    """The answer of a method of Slack's."""
+    async with http.post(f"/slack/api/{method}", json=body, headers=SLACK) as response:
+        return await response.json()
+
+
+async def test_a_press_in_slack_is_signed_as_slack_signs():
+    """Version, time and raw body under the secret; the payload says who pressed which button of which message."""
+
+    async def nothing(_):
+        return {}
+
+    async with (
+        an_app(nothing) as (app_url, heard),
+        running_providers(slack_interactions=app_url, slack_secret="s3cret") as url,
+        aiohttp.ClientSession(url) as http,
+    ):
+        _, _, posted = await post_slack(http, **WAITING)
+        async with http.get("/") as response:
+            assert "Approve &lt;b&gt;" in await response.text()
+        form = {"user": "U0ALICE", "button": "0"}
+        async with http.post(f"/press/{posted['ts']}", data=form, allow_redirects=False) as response:
+            assert (response.status, response.headers["Location"]) == (303, "/")
+        for bad in ({"user": "U0ALICE", "button": "7"}, {"user": "", "button": "0"}, {}):
+            async with http.post(f"/press/{posted['ts']}", data=bad) as response:
+                assert response.status == 400
+        foreign = {"Sec-Fetch-Site": "cross-site"}
+        async with http.post(f"/press/{posted['ts']}", data=form, headers=foreign) as response:
+            assert response.status == 403
+        async with http.get("/press/1.2") as response:
+            assert response.status == 404
+    [(payload, headers, raw)] = heard
+    at = headers["X-Slack-Request-Timestamp"]
+    mac = hmac.new(b"s3cret", b"v0:" + at.encode() + b":" + raw, hashlib.sha256).hexdigest()
+    assert headers["X-Slack-Signature"] == f"v0={mac}"
+    assert (payload["type"], payload["user"]["id"]) == ("block_actions", "U0ALICE")
+    assert payload["container"]["message_ts"] == posted["ts"]
+    assert payload["container"]["channel_id"] == posted["channel"]
+    assert (payload["actions"][0]["action_id"], payload["actions"][0]["value"]) == ("approve", "mr_1")
+
+
+async def test_a_modal_opens_for_a_press_and_shows_what_is_wrong():
+    """A trigger is good once; what is sent off comes with the metadata, and errors keep the modal open."""
+    console = []
+
+    async def app_of(document):
+        if document["type"] == "block_actions":
+            for _ in range(2):
+                console.append(
+                    await slack_call(console[0], "views.open", trigger_id=document["trigger_id"], view=MODAL)
+                )
+            return {}
+        typed = document["view"]["state"]["values"]["why"]["why"]["value"]
+        return {} if typed else {"response_action": "errors", "errors": {"why": "say why"}}
+
+    async with (
+        an_app(app_of) as (app_url, heard),
+        running_providers(slack_interactions=app_url, slack_secret="s3cret") as url,
+        aiohttp.ClientSession(url) as http,
+    ):
+        console.append(http)
+        _, _, posted = await post_slack(http, **WAITING)
+        form = {"user": "U0ALICE", "button": "0"}
+        async with http.post(f"/press/{posted['ts']}", data=form, allow_redirects=False) as response:
+            view = response.headers["Location"]
+        assert [answer.get("error") for answer in console[1:]] == [None, "invalid_trigger_id"]
+        async with http.post(view, data={"typed": ""}) as response:
+            assert "say why" in await response.text()
+        async with http.post(view, data={"typed": "wrong"}, allow_redirects=False) as response:
+            assert response.status == 303
+        async with http.get(view) as response:
+            assert response.status == 404
+    assert heard[-1][0]["view"]["private_metadata"] == "kept"
+
+
+async def test_slack_refuses_what_is_beyond_its_limits(http):
+    """Blocks, buttons, confirmations and modals as Slack documents them; notes are for one person."""
+    [row] = WAITING["blocks"]
+    [button] = row["elements"]
+    text = {"type": "plain_text", "text": "x"}
+    confirm = {"title": text, "confirm": text, "deny": text, "text": {**text, "text": "x" * 301}}
+    for wrong in (
+        [row] * 51,
+        [{"type": "actions", "elements": []}],
+        [{"type": "actions", "elements": [button, button]}],
+        [{"type": "actions", "elements": [{**button, "value": "x" * 2001}]}],
+        [{"type": "actions", "elements": [{**button, "text": {"type": "plain_text", "text": "x" * 76}}]}],
+        [{"type": "actions", "elements": [{**button, "confirm": confirm}]}],
+        [{"type": "section", "text": {"type": "mrkdwn", "text": "x" * 3001}}],
+        [{"type": "nonsense"}],
+    ):
+        answer = await slack_call(http, "chat.postMessage", channel="#mint", text="x", blocks=wrong)
+        assert answer == {"ok": False, "error": "invalid_blocks"}
+    assert (await slack_call(http, "views.open", trigger_id="x", view=MODAL))["error"] == "invalid_trigger_id"
+    assert (await slack_call(http, "chat.postEphemeral", channel="#mint", user="U1", text="hello"))["ok"]
+    assert [(m["to"], m["subject"], m["text"]) for m in await listed(http)] == [
+        ("U1", "chat.postEphemeral", "hello")
+    ]
+
+
+async def test_a_press_that_nobody_hears_is_told(http):
+    """No app, or no secret: the page says what is missing."""
+    _, _, posted = await post_slack(http, **WAITING)
+    async with http.post(f"/press/{posted['ts']}", data={"user": "U1", "button": "0"}) as response:
+        assert response.status == 502
+        assert "--slack-interactions" in await response.text()

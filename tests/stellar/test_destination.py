@@ -2,9 +2,9 @@
 
 import pytest
 
-from activities.stellar import destination
-from activities.stellar.horizon import NoAccount
+from domain import destination
 from domain.errors import PrecheckFailed
+from domain.ledger_accounts import NoAccount
 from domain.ledger_options import LedgerOptions, MintForm, MintPlan
 from tests.support.mints import CHANNEL, HOLDER, ISSUER, a_line, a_request, an_account
 

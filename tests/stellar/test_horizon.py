@@ -10,7 +10,8 @@ from stellar_sdk import Asset, Keypair, Payment
 
 from activities.stellar import envelope
 from activities.stellar.answers import Meaning
-from activities.stellar.horizon import AccountView, Horizon, HorizonUnavailable, NoAccount
+from activities.stellar.horizon import Horizon, HorizonUnavailable
+from domain.ledger_accounts import AccountView, NoAccount
 from settings import TESTNET_PASSPHRASE
 from tests.support.channels import family_on
 from tests.support.ledger import MintLedger

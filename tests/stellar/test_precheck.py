@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from activities.stellar import precheck
-from activities.stellar.horizon import NoAccount
+from domain import precheck
 from domain.errors import ConfigurationError, PrecheckFailed
+from domain.ledger_accounts import NoAccount
 from settings import PUBLIC_PASSPHRASE, TESTNET_PASSPHRASE
 from tests.support.mints import CHANNEL, ISSUER, a_request, an_account
 

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from activities.stellar import envelope, proof, verdict
-from activities.stellar.horizon import AccountView, Ledger, NoAccount
+from activities.stellar.horizon import Ledger
+from domain.ledger_accounts import AccountView, NoAccount
 from domain.ledger_options import MintForm, MintPlan
 from domain.submission import Landed, Outcome
 from settings import TESTNET_PASSPHRASE

@@ -4,9 +4,9 @@ from datetime import datetime
 
 from stellar_sdk import Keypair
 
-from activities.stellar.horizon import AccountView
 from activities.stellar.signers import LocalSigner, Wallet
 from domain.amounts import Asset
+from domain.ledger_accounts import AccountView
 from domain.mint_request import MintRequest
 from settings import TESTNET_PASSPHRASE
 

@@ -2,19 +2,19 @@
 
 from datetime import UTC, datetime, timedelta
 
-import httpx
 import pytest
 
 from tests.db.test_absences import a_pending, decide
 from tests.support.absences import send_away, signed, wish
+from tests.support.tokens import client_of
 from tests.web.test_acks import running, settings_of
 
 
 @pytest.fixture
 async def web(seeded):
-    """A client of a real web server over the seeded database."""
+    """An approver's client of a real web server over the seeded database."""
     async for url in running(settings_of(seeded, authority="")):
-        async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+        async with client_of(seeded, url, "alice") as client:
             yield client
 
 

@@ -21,6 +21,7 @@ from domain.mint_request import MintStatus
 from settings import Settings
 from tests.support.acks import FORGER, KEY, claim_for, token_for
 from tests.support.postgres import Seeded
+from tests.support.talk import SECRET_TEXT
 from web.server import serve
 
 ROOT = Path(__file__).parents[2]
@@ -38,7 +39,12 @@ async def running(settings: Settings):
 
 def settings_of(seeded: Seeded, authority: str = "env:ACK_TEST_KEY") -> Settings:
     """The settings of a web server over this database."""
-    return Settings(database_url=seeded.url, authority_key=authority, horizon_url="http://127.0.0.1:9")
+    return Settings(
+        database_url=seeded.url,
+        authority_key=authority,
+        horizon_url="http://127.0.0.1:9",
+        session_secret=SECRET_TEXT,
+    )
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import os
 from datetime import UTC, datetime, timedelta
 
-import httpx
 import pytest
 
 from db.writes import dictionaries
@@ -15,6 +14,7 @@ from tests.db.acts import expire
 from tests.support.commands import a_command
 from tests.support.documents import PDF, a_pending
 from tests.support.talk import SECRET, SECRET_TEXT, all_rows, an_open, held, say
+from tests.support.tokens import client_of
 from tests.web.test_acks import running
 from tests.web.test_track import problem
 
@@ -23,7 +23,7 @@ COMMENT, ATTACH = CommandAction.REQUEST_COMMENT, CommandAction.REQUEST_ATTACH
 
 @pytest.fixture
 async def web(seeded, temporal_server, tmp_path, monkeypatch):
-    """A client of a real web server, with Temporal behind it."""
+    """An approver's client of a real web server, with Temporal behind it."""
     monkeypatch.setenv("TEMPORAL_ADDRESS", temporal_server.client.service_client.config.target_host)
     monkeypatch.setenv("TEMPORAL_CONFIG_FILE", os.devnull)
     settings = Settings(
@@ -32,7 +32,7 @@ async def web(seeded, temporal_server, tmp_path, monkeypatch):
         storage_url=(tmp_path / "documents").as_uri(),
     )
     async for url in running(settings):
-        async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+        async with client_of(seeded, url, "alice") as client:
             yield client
 
 

@@ -1,10 +1,9 @@
-"""`/api/dictionaries` and `/api/config` of the real web server: what anybody reads, what an admin changes."""
+"""`/api/dictionaries` and `/api/config` of the real web server: what everybody reads, what an admin changes."""
 
 import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 
-import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import text
@@ -16,6 +15,7 @@ from domain.commands import Command, sign_command
 from domain.configuration import CONTACTS, HIDDEN
 from domain.entry import Kind
 from tests.db.factories import START
+from tests.support.tokens import bearer, client_of
 from tests.web.test_acks import running, settings_of
 
 WAY = "treasury-eu:PENDING->REJECTED"
@@ -23,9 +23,9 @@ WAY = "treasury-eu:PENDING->REJECTED"
 
 @pytest.fixture
 async def web(seeded):
-    """A client of a real web server over the seeded database."""
+    """An approver's client of a real web server over the seeded database."""
     async for url in running(settings_of(seeded, authority="")):
-        async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+        async with client_of(seeded, url, "alice") as client:
             yield client
 
 
@@ -77,7 +77,7 @@ def problem(answer, status, code):
 
 @pytest.mark.parametrize("kind", list(Kind))
 async def test_every_dictionary_is_read_without_contacts(web, seeded, kind):
-    """Nobody has signed in: addresses and channels' settings are not in the answer."""
+    """Addresses and channels' settings are in no answer to an approver."""
     answer = await web.get(f"/api/dictionaries/{kind}", params={"tenant": "acme"})
     assert (answer.status_code, answer.json()["kind"]) == (200, kind)
     for fields in answer.json()["entries"].values():
@@ -97,6 +97,14 @@ async def test_the_whole_is_read_without_contacts(web, seeded):
     assert "settings" not in answer.text
 
 
+async def test_admins_read_contacts(web, seeded):
+    """Whoever may change them; the same paths, another answer."""
+    me = await bearer(seeded, "adam")
+    users = (await web.get("/api/dictionaries/user", headers=me)).json()["entries"]
+    assert users["alice"]["email"].endswith("acme.example")
+    assert "acme.example" in (await web.get("/api/config", headers=me)).text
+
+
 async def test_what_there_is_not_is_said(web, seeded):
     """An unknown dictionary or tenant."""
     for path, params in (
@@ -105,7 +113,7 @@ async def test_what_there_is_not_is_said(web, seeded):
         ("/api/config", {"tenant": "acne"}),
     ):
         problem(await web.get(path, params=params), 404, "not_found")
-    assert (await web.get("/api/dictionaries/topic")).status_code == 422
+    assert (await web.get("/api/dictionaries/topic")).json()["tenant"] == "acme"
     problem(await send(web, seeded, a_command(), "/api/dictionaries/keys"), 404, "not_found")
 
 

@@ -5,6 +5,7 @@ import pytest
 from domain.commands import CommandAction
 from domain.mint_request import MintStatus
 from tests.support.commands import a_command
+from tests.support.tokens import bearer
 from tests.web.test_acks import web as web
 
 
@@ -26,12 +27,13 @@ async def test_an_admin_cancels_and_an_approver_resumes(web, desk, pending):
     """200 with the outcome; the run says so, and the request goes on."""
     told = await web.post(f"/escalations/{pending.id}/cancel", json=body(a_command(desk, pending.id)))
     assert (told.status_code, told.json()["by"]) == (200, "adam")
-    shown = (await web.get(f"/api/escalations/{pending.id}")).json()
+    me = await bearer(desk.seeded, "alice")
+    shown = (await web.get(f"/api/escalations/{pending.id}", headers=me)).json()
     assert (shown["state"], shown["ended_by"], shown["request_status"]) == ("cancelled", "adam", "PENDING")
     resume = a_command(desk, pending.id, "alice", CommandAction.RESUME_ESCALATION)
     told = await web.post(f"/escalations/{pending.id}/resume", json=body(resume))
     assert told.status_code == 200
-    [run] = (await web.get("/api/escalations", params={"tenant": "acme"})).json()["escalations"]
+    [run] = (await web.get("/api/escalations", headers=me)).json()["escalations"]
     assert (run["id"], run["state"]) == (pending.id, "running")
 
 
@@ -77,7 +79,8 @@ async def test_garbage_and_unknown_runs_are_told_apart(web, desk, pending):
     assert (
         await web.post(f"/escalations/{nobody}/cancel", json=body(a_command(desk, nobody)))
     ).status_code == 404
-    assert (await web.get(f"/api/escalations/{nobody}")).status_code == 404
+    me = await bearer(desk.seeded, "alice")
+    assert (await web.get(f"/api/escalations/{nobody}", headers=me)).status_code == 404
     await desk.decide(pending, "alice")
     over = await web.post(f"/escalations/{pending.id}/cancel", json=body(a_command(desk, pending.id)))
     assert over.status_code == 409

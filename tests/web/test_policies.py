@@ -6,7 +6,6 @@ import hashlib
 import json
 from datetime import UTC, datetime, timedelta
 
-import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import text
@@ -18,14 +17,15 @@ from db.writes import dictionaries, publication
 from domain.commands import COMMAND_TYPE, Command, sign_command
 from domain.dsse import sign
 from tests.db.factories import open_one
+from tests.support.tokens import client_of
 from tests.web.test_acks import running, settings_of
 
 
 @pytest.fixture
 async def web(seeded):
-    """A client of a real web server over the seeded database."""
+    """An approver's client of a real web server over the seeded database."""
     async for url in running(settings_of(seeded, authority="")):
-        async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+        async with client_of(seeded, url, "alice") as client:
             yield client
 
 

@@ -10,6 +10,7 @@ from fastapi import APIRouter
 from commands.away import absence_document, warnings
 from db.reads.absences import absences
 from db.writes.absences import end_absence, set_absence
+from web.people import OwnTenant, SignedIn
 from web.signed import SignedBody
 from web.state import Wired
 
@@ -20,18 +21,21 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {400: {}, 403: {}, 404: {}, 409: {}
 
 @router.get("")
 async def list_absences(
-    state: Wired, tenant: str, user: str | None = None, past: bool = False
+    state: Wired, person: SignedIn, tenant: OwnTenant, user: str | None = None, past: bool = False
 ) -> dict[str, Any]:
     """The tenant's absences that last or are to come, the latest first; `past`: also those that are over.
 
-    Why somebody is away is left out: nobody is signed in here.
+    Why somebody is away only they themselves and admins read. A mere requester sees their own.
     """
+    if not person.sees_all:
+        user = person.name
     now = datetime.now(UTC)
     async with state.database.transaction() as tx:
         found = await absences(tx, tenant, now, user=user, past=past)
     documents = [absence_document(absence, now) for absence in found]
     for document in documents:
-        del document["reason"]
+        if not (person.is_admin or document["user"] == person.name):
+            del document["reason"]
     return {"absences": documents}
 
 

@@ -3,45 +3,58 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Header, Request
 from fastapi.responses import StreamingResponse
 from pydantic import ValidationError
 
-from commands.lookup import find_request
 from commands.talk_documents import attachment_document, message_document
 from db import reads
 from db.reads import conversation as talk
+from db.reads.conversation import AttachmentView
 from db.session import Transaction
 from db.writes import attachments
 from db.writes.commands import accept_command, examine_command
+from db.writes.conversation import message_id_for_key
 from domain.commands import EVERYBODY, Command, CommandAction
+from domain.dsse import Envelope
 from domain.errors import NotFound
 from domain.mint_request import utc_text
 from domain.passes import PassPurpose, check_pass, issue_pass
 from domain.records import RequestRecord
+from domain.sessions import Person
 from domain.steps import CommentMessage
 from starter import uploads
+from starter.ids import new_message_id
 from starter.talking import say
 from starter.temporal import connect
-from web.documents import Announced, as_input, bearer, hand_out, secret_of, take_in
-from web.signed import SignedBody
-from web.state import Wired
+from web.acting import comment as say_as
+from web.acting import load_visible, visible
+from web.api import schemas
+from web.documents import Announced, as_input, bearer, hand_out, read_body, secret_of, take_in
+from web.openapi import answers, takes
+from web.people import SignedIn, acting_person
+from web.signed import SignedBody, as_envelope
+from web.state import State, Wired
 
 router = APIRouter(tags=["conversation"])
 
 UPLOAD_TIME = timedelta(hours=1)
 """So long a pass to send the bytes is good."""
 
+Key = Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_length=255)]
+
 _REFUSALS: dict[int | str, dict[str, Any]] = {400: {}, 401: {}, 403: {}, 404: {}, 409: {}, 503: {}}
 
 
-@router.get("/api/requests/{name}/conversation", responses={404: {}})
-async def conversation(state: Wired, name: str) -> dict[str, Any]:
+@router.get(
+    "/api/requests/{name}/conversation", response_model=None, responses=answers(schemas.Conversation, 404)
+)
+async def conversation(state: Wired, person: SignedIn, name: str) -> dict[str, Any]:
     """What was said and handed in, oldest first."""
     async with state.database.transaction() as tx:
-        record = await find_request(tx, name)
+        record = await visible(tx, person, name)
         messages = await talk.messages(tx, record.request.id)
         documents = await talk.attachments(tx, record.request.id)
     return {
@@ -51,12 +64,22 @@ async def conversation(state: Wired, name: str) -> dict[str, Any]:
     }
 
 
-@router.post("/api/requests/{request_id}/comments", status_code=202, responses=_REFUSALS)
-async def comment(state: Wired, request_id: str, signed: SignedBody) -> dict[str, Any]:
-    """Say something by a signed command `request.comment` with its `text` in the body.
+@router.post(
+    "/api/requests/{request_id}/comments",
+    status_code=202,
+    response_model=None,
+    responses={**_REFUSALS, **answers(schemas.CommentDocument, success=202)},
+    openapi_extra=takes(Envelope, schemas.Said),
+)
+async def comment(
+    request: Request, state: Wired, request_id: str, signed: SignedBody, key: Key = None
+) -> dict[str, Any]:
+    """Say something: signed in, or by a signed command `request.comment` with its `text` in the body.
 
-    The command's id is the message's, so the same command again is the same message.
+    The same `Idempotency-Key`, and the same command, again is the same message.
     """
+    if as_envelope(signed) is None:
+        return await _comment(state, await acting_person(request, state), request_id, signed, key)
     async with state.database.transaction() as tx:
         command = await examine_command(
             tx,
@@ -77,13 +100,25 @@ async def comment(state: Wired, request_id: str, signed: SignedBody) -> dict[str
     return {"id": request_id, "comment_id": command.id, "sent": "stored" if written else "signal"}
 
 
-@router.post("/api/requests/{request_id}/attachments", status_code=201, responses=_REFUSALS)
-async def announce(state: Wired, request_id: str, signed: SignedBody) -> dict[str, Any]:
-    """Announce a document by a signed command `request.attach` with `filename` and `size` in its body.
+@router.post(
+    "/api/requests/{request_id}/attachments",
+    status_code=201,
+    response_model=None,
+    responses={**_REFUSALS, **answers(schemas.Upload, success=201)},
+    openapi_extra=takes(Envelope, Announced),
+)
+async def announce(
+    request: Request, state: Wired, request_id: str, signed: SignedBody, key: Key = None
+) -> dict[str, Any]:
+    """Announce a document: signed in, or by a signed command `request.attach` with this in its body.
 
     The answer holds where its bytes go, and the pass that they need.
     """
-    now, secret = datetime.now(UTC), secret_of(state)
+    if as_envelope(signed) is None:
+        return await _announce(state, await acting_person(request, state), request_id, signed, key)
+    # asked before anything is written: without it there is no pass
+    secret_of(state)
+    now = datetime.now(UTC)
     async with state.database.transaction() as tx:
         command = await accept_command(
             tx, signed, action=CommandAction.REQUEST_ATTACH, target=request_id, roles=EVERYBODY, now=now
@@ -101,12 +136,36 @@ async def announce(state: Wired, request_id: str, signed: SignedBody) -> dict[st
             announced=announced,
             at=now,
         )
-    token = issue_pass(secret, PassPurpose.UPLOAD, pending.id, now + UPLOAD_TIME)
+    return _announced(state, pending)
+
+
+async def _comment(state: State, person: Person, name: str, body: bytes, key: str | None) -> dict[str, Any]:
+    said = read_body(body, schemas.Said)
+    record = await load_visible(state, person, name)
+    request_id = record.request.id
+    comment_id = message_id_for_key(request_id, person.name, key) if key else new_message_id()
+    written = await say_as(state, person, record, said.text, comment_id)
+    return {"id": request_id, "comment_id": comment_id, "sent": "stored" if written else "signal"}
+
+
+async def _announce(state: State, person: Person, name: str, body: bytes, key: str | None) -> dict[str, Any]:
+    announced = read_body(body, Announced).checked(state)
+    request_id = (await load_visible(state, person, name)).request.id
+    attachment_id = (
+        uploads.attachment_id_for_key(request_id, person.name, key) if key else uploads.new_attachment_id()
+    )
+    pending = await uploads.announce(state.database, request_id, person.name, announced, attachment_id)
+    return _announced(state, pending)
+
+
+def _announced(state: State, pending: AttachmentView) -> dict[str, Any]:
+    until = datetime.now(UTC) + UPLOAD_TIME
+    token = issue_pass(secret_of(state), PassPurpose.UPLOAD, pending.id, until)
     return {
         **attachment_document(pending),
         "upload": f"/api/attachments/{pending.id}",
         "token": token,
-        "expires_at": utc_text(now + UPLOAD_TIME),
+        "expires_at": utc_text(until),
     }
 
 
@@ -124,10 +183,14 @@ async def put(request: Request, state: Wired, attachment_id: str) -> dict[str, A
 
 
 @router.get("/api/attachments/{attachment_id}", response_model=None, responses={404: {}, 503: {}})
-async def download(state: Wired, attachment_id: str) -> StreamingResponse:
-    """A stored document."""
+async def download(state: Wired, person: SignedIn, attachment_id: str) -> StreamingResponse:
+    """A stored document of a request that one may see."""
     async with state.database.transaction() as tx:
         found = await attachments.find(tx, attachment_id)
+        try:
+            await visible(tx, person, found.request_id)
+        except NotFound:
+            raise NotFound(f"there is no document {attachment_id}") from None
     return await hand_out(state, found)
 
 

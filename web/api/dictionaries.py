@@ -1,14 +1,14 @@
-"""Dictionaries and the whole configuration: to read without contacts and, by signed commands, to change."""
+"""Dictionaries and the whole configuration: to read (contacts: admins only), by signed commands to change."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
 from commands.config import applied_document
-from commands.lookup import check_tenant
 from db.reads.entries import entries, every_entry
 from db.session import Transaction
 from db.writes.commands import accept_command
@@ -19,31 +19,31 @@ from domain.configuration import as_document, hidden, without_contacts
 from domain.dictionaries import every_status
 from domain.entry import Kind
 from domain.errors import CommandRefused, InvalidInput, NotFound
+from domain.sessions import Person
+from web.people import OwnTenant, SignedIn
 from web.signed import SignedBody
 from web.state import Wired
 
 router = APIRouter(prefix="/api", tags=["dictionaries"])
 
 _REFUSALS: dict[int | str, dict[str, Any]] = {400: {}, 403: {}, 404: {}, 409: {}}
-Tenant = Annotated[str, Query(description="The tenant's code.")]
 
 
 @router.get("/dictionaries/{kind}", responses={404: {}})
-async def list_entries(state: Wired, kind: str, tenant: Tenant) -> dict[str, Any]:
+async def list_entries(state: Wired, person: SignedIn, kind: str, tenant: OwnTenant) -> dict[str, Any]:
     """The entries of a dictionary by code.
 
     `kind` is department, calendar, topic, user, status, transition, rule, channel, event-rule or tenant.
-    Addresses of people and settings of channels are left out: whoever asks has not signed in.
+    Addresses of people and settings of channels are for admins only.
     """
     known = _kind(kind)
     async with state.database.transaction() as tx:
-        await check_tenant(tx, tenant)
         found = await entries(tx, tenant, known)
     shown = every_status(found) if known is Kind.STATUS else found
     return {
         "kind": kind,
         "tenant": tenant,
-        "entries": {code: without_contacts(fields) for code, fields in shown.items()},
+        "entries": {code: _for(person, fields) for code, fields in shown.items()},
     }
 
 
@@ -73,14 +73,13 @@ async def change_entry(state: Wired, kind: str, signed: SignedBody) -> dict[str,
 
 
 @router.get("/config", responses={404: {}})
-async def show_configuration(state: Wired, tenant: Tenant) -> dict[str, Any]:
-    """Every dictionary as `mintkeeper config export` writes it, without contacts and channels' settings."""
+async def show_configuration(state: Wired, person: SignedIn, tenant: OwnTenant) -> dict[str, Any]:
+    """Every dictionary as `mintkeeper config export` writes it; contacts and settings for admins only."""
     async with state.database.transaction() as tx:
-        await check_tenant(tx, tenant)
         found = await every_entry(tx, tenant)
     return as_document(
         {
-            kind: {code: without_contacts(fields) for code, fields in section.items()}
+            kind: {code: _for(person, fields) for code, fields in section.items()}
             for kind, section in found.items()
         }
     )
@@ -117,6 +116,10 @@ async def _accepted(tx: Transaction, signed: bytes, now: datetime) -> Command:
     said = claimed(read_envelope(signed)).action
     action = said if said is CommandAction.REMOVE_ENTRY else CommandAction.SET_ENTRY
     return await accept_command(tx, signed, action=action, target=None, roles=ADMINS, now=now)
+
+
+def _for(person: Person, fields: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(fields) if person.is_admin else without_contacts(fields)
 
 
 def _kind(name: str) -> Kind:

@@ -23,6 +23,7 @@ from domain.commands import ADMINS, Command, CommandAction, CommandRefusal
 from domain.errors import CommandRefused, NotFound
 from domain.escalation import EscalationPolicy
 from domain.simulation import Simulation
+from web.people import OwnTenant, SignedIn
 from web.signed import SignedBody
 from web.state import State, Wired
 
@@ -44,7 +45,7 @@ class _Asked(BaseModel):
 
 
 @router.get("")
-async def list_policies(state: Wired, tenant: str | None = None, deleted: bool = False) -> dict[str, Any]:
+async def list_policies(state: Wired, tenant: OwnTenant, deleted: bool = False) -> dict[str, Any]:
     """Published policies, the oldest first; `deleted`: also those that are deleted."""
     async with state.database.transaction() as tx:
         found = await policies(tx, tenant, deleted=deleted)
@@ -52,26 +53,28 @@ async def list_policies(state: Wired, tenant: str | None = None, deleted: bool =
 
 
 @router.get("/{policy_id}", responses={404: {}})
-async def show_policy(state: Wired, policy_id: str) -> dict[str, Any]:
+async def show_policy(state: Wired, person: SignedIn, policy_id: str) -> dict[str, Any]:
     """A policy as it was published, as `mintkeeper policy show --json` gives it."""
     async with state.database.transaction() as tx:
-        return await _document(tx, policy_id)
+        return await _document(tx, policy_id, person.tenant)
 
 
 @router.get("/{policy_id}/simulation", response_model=None, responses={400: {}, 404: {}})
 async def simulation(
-    request: Request, state: Wired, policy_id: str, asked: Annotated[_Asked, Query()]
+    request: Request, state: Wired, person: SignedIn, policy_id: str, asked: Annotated[_Asked, Query()]
 ) -> dict[str, Any] | Response:
     """What the policy does if nobody acts; the picture for whoever accepts SVG before JSON."""
-    found = await _simulate(state, policy_id, asked)
+    found = await _simulate(state, person.tenant, policy_id, asked)
     accepted = request.headers.get("accept", "")
     return _picture(found) if _SVG in accepted and "application/json" not in accepted else found.document()
 
 
 @router.get("/{policy_id}/simulation.svg", response_class=Response, responses={400: {}, 404: {}})
-async def simulation_picture(state: Wired, policy_id: str, asked: Annotated[_Asked, Query()]) -> Response:
+async def simulation_picture(
+    state: Wired, person: SignedIn, policy_id: str, asked: Annotated[_Asked, Query()]
+) -> Response:
     """The same as a picture."""
-    return _picture(await _simulate(state, policy_id, asked))
+    return _picture(await _simulate(state, person.tenant, policy_id, asked))
 
 
 @router.post("", status_code=201, responses=_REFUSALS)
@@ -84,7 +87,7 @@ async def publish(state: Wired, signed: SignedBody) -> dict[str, Any]:
         )
         policy = _policy_of(command)
         await publish_policy(tx, policy=policy, actor=command.actor, at=now)
-        return await _document(tx, policy.id)
+        return await _document(tx, policy.id, command.tenant)
 
 
 @router.post("/{policy_id}/switch", responses=_REFUSALS)
@@ -96,7 +99,7 @@ async def switch(state: Wired, policy_id: str, signed: SignedBody) -> dict[str, 
             tx, signed, action=CommandAction.SWITCH_POLICY, target=policy_id, roles=ADMINS, now=now
         )
         await switch_policy(tx, tenant=command.tenant, policy_id=policy_id, actor=command.actor, at=now)
-        return await _document(tx, policy_id)
+        return await _document(tx, policy_id, command.tenant)
 
 
 @router.delete("/{policy_id}", responses=_REFUSALS)
@@ -108,7 +111,7 @@ async def delete(state: Wired, policy_id: str, signed: SignedBody) -> dict[str, 
             tx, signed, action=CommandAction.DELETE_POLICY, target=policy_id, roles=ADMINS, now=now
         )
         await delete_policy(tx, tenant=command.tenant, policy_id=policy_id, actor=command.actor, at=now)
-        return await _document(tx, policy_id)
+        return await _document(tx, policy_id, command.tenant)
 
 
 def _policy_of(command: Command) -> EscalationPolicy:
@@ -124,11 +127,11 @@ def _policy_of(command: Command) -> EscalationPolicy:
     return policy
 
 
-async def _simulate(state: State, policy_id: str, asked: _Asked) -> Simulation:
+async def _simulate(state: State, tenant: str, policy_id: str, asked: _Asked) -> Simulation:
     started_at = moment(asked.start)
     async with state.database.transaction() as tx:
         policy = await reads.policy(tx, policy_id)
-        if policy is None:
+        if policy is None or policy.tenant != tenant:
             raise NotFound(f"there is no policy {policy_id!r}")
         return await forecast(
             tx,
@@ -146,8 +149,8 @@ def _picture(found: Simulation) -> Response:
     return Response(draw(found), media_type=_SVG, headers={"Content-Security-Policy": allowed})
 
 
-async def _document(tx: Transaction, policy_id: str) -> dict[str, Any]:
+async def _document(tx: Transaction, policy_id: str, tenant: str) -> dict[str, Any]:
     published, policy = await published_policy(tx, policy_id), await reads.policy(tx, policy_id)
-    if published is None or policy is None:
+    if published is None or policy is None or policy.tenant != tenant:
         raise NotFound(f"there is no policy {policy_id!r}")
     return policy_document(published, policy)

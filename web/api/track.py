@@ -7,9 +7,6 @@ nobody can find out which exist.
 
 from __future__ import annotations
 
-import logging
-import re
-from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request
@@ -18,29 +15,23 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from commands.documents import plain
 from commands.talk_documents import attachment_document, message_document
-from db import reads
-from db.reads import conversation as talk
-from db.reads.conversation import CLIENT, AttachmentView
+from db.reads.conversation import CLIENT
 from db.session import Transaction
-from db.writes import codes, conversation
+from db.writes import conversation
 from domain.amounts import format_amount
-from domain.codes import LIFETIME, CodePurpose
-from domain.errors import InvalidInput, NotFound, Refused
+from domain.codes import LIFETIME
+from domain.errors import NotFound
 from domain.mint_request import utc_text
-from domain.passes import PassPurpose, check_pass, issue_pass
 from domain.records import RequestRecord
 from starter import uploads
 from starter.ids import new_message_id
+from web import tracking
 from web.documents import Announced, bearer, hand_out, json_body, secret_of, take_in
 from web.state import State, Wired
-
-log = logging.getLogger("mintkeeper.track")
+from web.tracking import SENT
 
 router = APIRouter(prefix="/api/track/{track_number}", tags=["track"])
 
-SESSION = timedelta(minutes=30)
-
-_TRACK_NUMBER = re.compile(r"MK-[A-Z2-7]{10}")
 _ANSWERS: dict[int | str, dict[str, Any]] = {400: {}, 401: {}, 403: {}, 404: {}, 409: {}, 503: {}}
 
 Key = Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_length=255)]
@@ -65,65 +56,30 @@ class Said(BaseModel):
 @router.post("/code", status_code=202)
 async def ask_for_code(state: Wired, track_number: str) -> dict[str, Any]:
     """Send the client a code; the answer is the same whether there is such a request or not."""
-    secret = secret_of(state)
-    async with state.database.transaction() as tx:
-        record = await _find(tx, track_number)
-    if record is not None:
-        try:
-            async with state.database.transaction() as tx:
-                await codes.send_code(
-                    tx,
-                    record=await reads.lock_request(tx, record.request.id),
-                    purpose=CodePurpose.TRACK,
-                    recipient=record.request.requester,
-                    secret=secret,
-                    at=datetime.now(UTC),
-                )
-        except (Refused, NotFound, InvalidInput) as error:
-            log.warning("no code for %s: %s", record.request.id, error.message)
-    return {"sent": "if there is such a request, its client has a code now", "seconds": LIFETIME.seconds}
+    await tracking.send_code(state, track_number)
+    return {"sent": SENT, "seconds": LIFETIME.seconds}
 
 
 @router.post("/session", status_code=201, responses=_ANSWERS)
 async def open_session(request: Request, state: Wired, track_number: str) -> dict[str, str]:
     """Exchange the code for a pass of half an hour."""
-    secret, typed = secret_of(state), await json_body(request, TypedCode)
-    now = datetime.now(UTC)
-    # what is answered comes after the commit: a wrong try counts
-    async with state.database.transaction() as tx:
-        record = await _find(tx, track_number)
-        right = record is not None and await codes.use_code(
-            tx,
-            request_id=record.request.id,
-            purpose=CodePurpose.TRACK,
-            recipient=record.request.requester,
-            typed=typed.code,
-            secret=secret,
-            at=now,
-        )
-    if record is None or not right:
-        raise codes.wrong_code()
-    token = issue_pass(secret, PassPurpose.TRACK, record.request.id, now + SESSION)
-    return {"token": token, "expires_at": utc_text(now + SESSION)}
+    secret_of(state)
+    typed = await json_body(request, TypedCode)
+    token, until = await tracking.open_session(state, track_number, typed.code)
+    return {"token": token, "expires_at": utc_text(until)}
 
 
 @router.get("", responses=_ANSWERS)
 async def show(request: Request, state: Wired, track_number: str) -> dict[str, Any]:
     """How the request stands, what was said and handed in, and what its client was told."""
     async with state.database.transaction() as tx:
-        record = await _admitted(tx, request, state, track_number)
-        messages = await talk.messages(tx, record.request.id)
-        documents = await talk.attachments(tx, record.request.id)
-        told = await talk.notifications_of_client(tx, record.request.tenant, record.request.track_number)
+        seen = await tracking.shown(tx, await _admitted(tx, request, state, track_number))
     return {
-        **_request_for_client(record),
-        "messages": [message_document(one) for one in messages],
-        # what the desk has only announced is nobody's business
-        "attachments": [
-            attachment_document(one) for one in documents if one.is_stored or one.author_kind == CLIENT
-        ],
+        **_request_for_client(seen.record),
+        "messages": [message_document(one) for one in seen.messages],
+        "attachments": [attachment_document(one) for one in seen.documents],
         "notifications": [
-            plain(one.model_dump(include={"id", "event", "kind", "body", "created_at"})) for one in told
+            plain(one.model_dump(include={"id", "event", "kind", "body", "created_at"})) for one in seen.told
         ],
     }
 
@@ -136,17 +92,7 @@ async def write(request: Request, state: Wired, track_number: str, key: Key = No
     said = await json_body(request, Said)
     author = record.request.requester
     message_id = conversation.message_id_for_key(record.request.id, author, key) if key else new_message_id()
-    async with state.database.transaction() as tx:
-        await conversation.say(
-            tx,
-            record=await reads.lock_request(tx, record.request.id),
-            author=author,
-            text=said.text,
-            message_id=message_id,
-            at=datetime.now(UTC),
-        )
-        written = [one for one in await talk.messages(tx, record.request.id) if one.id == message_id]
-    return message_document(written[0])
+    return message_document(await tracking.say(state, record, said.text, message_id))
 
 
 @router.post("/attachments", status_code=201, responses=_ANSWERS)
@@ -169,7 +115,7 @@ async def put(request: Request, state: Wired, track_number: str, attachment_id: 
     """The bytes of a document that this client has announced: exactly those, or nothing is stored."""
     async with state.database.transaction() as tx:
         record = await _admitted(tx, request, state, track_number)
-        pending = await _of_request(tx, record, attachment_id)
+        pending = await tracking.document_of(tx, record, attachment_id)
     if pending.author_kind != CLIENT:
         raise NotFound(f"there is no document {attachment_id}")
     return await take_in(request, state, pending.id)
@@ -182,37 +128,13 @@ async def download(
     """A stored document of this request."""
     async with state.database.transaction() as tx:
         record = await _admitted(tx, request, state, track_number)
-        found = await _of_request(tx, record, attachment_id)
+        found = await tracking.document_of(tx, record, attachment_id)
     return await hand_out(state, found)
-
-
-async def _find(tx: Transaction, track_number: str) -> RequestRecord | None:
-    """The request, unless its client has left: then there is nobody whom it could be shown to."""
-    number = track_number.upper()
-    record = await reads.request_by_track_number(tx, number) if _TRACK_NUMBER.fullmatch(number) else None
-    return record if record and await talk.client_is_active(tx, record) else None
 
 
 async def _admitted(tx: Transaction, request: Request, state: State, track_number: str) -> RequestRecord:
     """The request, for the bearer of a pass to it; raises AccessRefused, for an unknown number too."""
-    record = await _find(tx, track_number)
-    check_pass(
-        secret_of(state),
-        bearer(request),
-        purpose=PassPurpose.TRACK,
-        subject=record.request.id if record else "",
-        now=datetime.now(UTC),
-    )
-    if record is None:
-        raise NotFound("there is no such request")
-    return record
-
-
-async def _of_request(tx: Transaction, record: RequestRecord, attachment_id: str) -> AttachmentView:
-    found = await talk.attachment(tx, attachment_id)
-    if found is None or found.request_id != record.request.id:
-        raise NotFound(f"there is no document {attachment_id}")
-    return found
+    return await tracking.admitted(tx, state, track_number, bearer(request))
 
 
 def _request_for_client(record: RequestRecord) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
 from db import reads
-from domain.errors import AccessRefused, InvalidInput, Refused
+from domain.errors import AccessRefused, InvalidInput, MintkeeperError, Refused
 from domain.passes import AccessRefusal
 from starter.accounts import NeedsCode, Opened
 from web.errors import status_of
@@ -20,7 +22,7 @@ router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 @router.get("/sign-in")
 async def ask(request: Request, state: Wired, next: str = "/") -> HTMLResponse:
     """Name and password."""
-    return await _ask(request, state, next=inner_path(next))
+    return await sign_in_page(request, state, next=inner_path(next))
 
 
 @router.post("/sign-in")
@@ -32,10 +34,10 @@ async def sign_in(request: Request, state: Wired) -> Response:
     onward = inner_path(field(form, "next"))
     try:
         step = await state.accounts.sign_in(
-            **names, password=field(form, "password"), address=address_of(request), label=_label(request)
+            **names, password=field(form, "password"), address=address_of(request), label=label_of(request)
         )
     except AccessRefused as error:
-        return await _ask(request, state, next=onward, error=error, **names)
+        return await sign_in_page(request, state, next=onward, error=error, **names)
     if isinstance(step, NeedsCode):
         return page(
             request,
@@ -63,11 +65,11 @@ async def second_step(request: Request, state: Wired) -> Response:
             ticket=ticket,
             code=field(form, "code"),
             address=address_of(request),
-            label=_label(request),
+            label=label_of(request),
         )
     except AccessRefused as error:
         if error.reason != AccessRefusal.WRONG_CODE:
-            return await _ask(request, state, next=onward, error=error, **names)
+            return await sign_in_page(request, state, next=onward, error=error, **names)
         return page(
             request,
             state,
@@ -124,15 +126,16 @@ def address_of(request: Request) -> str:
     return request.client.host if request.client else "unknown"
 
 
-async def _ask(
+async def sign_in_page(
     request: Request,
     state: State,
     *,
     next: str,
-    error: AccessRefused | None = None,
+    error: MintkeeperError | None = None,
     tenant: str = "",
     name: str = "",
 ) -> HTMLResponse:
+    """Name and password, or a provider; with what went wrong, if something did."""
     async with state.database.transaction() as tx:
         tenants = [one.code for one in await reads.tenants(tx) if one.active]
     return page(
@@ -143,6 +146,7 @@ async def _ask(
         status_code=status_of(error) if error else 200,
         next=next,
         message=error.message if error else "",
+        provider=urlsplit(state.settings.oidc_issuer).netloc,
         only_tenant=tenants[0] if len(tenants) == 1 else "",
         tenant=tenant,
         name=name,
@@ -160,6 +164,6 @@ async def _invitation(
     )
 
 
-def _label(request: Request) -> str:
+def label_of(request: Request) -> str:
     """What the browser says it is, for the list of one's sessions."""
     return request.headers.get("user-agent", "")[:100]

@@ -51,6 +51,7 @@ class ChannelSettings:
 
     slack_bot_token: str | None = None
     slack_base_url: str | None = None
+    slack_signing_secret: str | None = None
     sendgrid_api_key: str | None = None
     sendgrid_host: str | None = None
     email_from: str | None = None
@@ -85,7 +86,12 @@ def build_channels(settings: ChannelSettings, time_limit: float = TIME_LIMIT) ->
 def _slack(settings: ChannelSettings, time_limit: float) -> ChannelClient:
     if not settings.slack_bot_token:
         return MockChannel("slack", "MINTKEEPER_SLACK_BOT_TOKEN")
-    return SlackChannel(settings.slack_bot_token, settings.slack_base_url or slack.BASE_URL, time_limit)
+    return SlackChannel(
+        settings.slack_bot_token,
+        settings.slack_base_url or slack.BASE_URL,
+        time_limit,
+        answers_buttons=settings.slack_signing_secret is not None,
+    )
 
 
 def _email(settings: ChannelSettings, time_limit: float) -> ChannelClient:

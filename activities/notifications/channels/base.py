@@ -82,6 +82,7 @@ class Message:
     text (each client escapes them for its provider); `html` and `blocks` are escaped already. `facts`
     are single lines of plain text without any link; `settings` are those of the channel; `dedup_key`
     is the same for all messages of a run. `ack_buttons` are those of a digest, for channels with buttons.
+    `decides`: its request waits for a decision, which can be made below the message.
     """
 
     delivery_id: str
@@ -97,6 +98,7 @@ class Message:
     ack_link: str = ""
     ack_handle: str = ""
     ack_buttons: Sequence[AckButton] = ()
+    decides: bool = False
     dedup_key: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)

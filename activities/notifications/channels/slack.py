@@ -14,6 +14,7 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from activities.notifications.channels.base import (
     TIME_LIMIT,
     Accepted,
+    Block,
     DeliveryAmbiguous,
     DeliveryError,
     DeliveryFailed,
@@ -21,6 +22,7 @@ from activities.notifications.channels.base import (
     Message,
 )
 from activities.notifications.channels.transport import network_errors, new_session, status_error
+from domain.slack import decision_buttons, escape_mrkdwn
 
 BASE_URL = "https://slack.com/api/"
 
@@ -35,12 +37,20 @@ class SlackChannel:
     kind = "slack"
     in_log = False
 
-    def __init__(self, token: str, base_url: str = BASE_URL, time_limit: float = TIME_LIMIT) -> None:
+    def __init__(
+        self,
+        token: str,
+        base_url: str = BASE_URL,
+        time_limit: float = TIME_LIMIT,
+        *,
+        answers_buttons: bool = False,
+    ) -> None:
         # slack-sdk's retry handlers sleep inside the call; the workflow schedules retries instead.
         self._client = AsyncWebClient(token, base_url, retry_handlers=[], logger=_quiet_logger())
         # slack-sdk takes a proxy from the environment and ignores NO_PROXY; the session knows both.
         self._client.proxy = None
         self._time_limit = time_limit
+        self._answers_buttons = answers_buttons
 
     async def send(self, message: Message) -> Accepted:
         """Post one message; the provider's id is `channel:ts`, as `chat.update` needs both."""
@@ -57,7 +67,7 @@ class SlackChannel:
             self._client.session = new_session(self._time_limit)
         with network_errors("Slack"):
             try:
-                await self._client.chat_update(channel=channel, ts=ts, **_content(message))
+                await self._client.chat_update(channel=channel, ts=ts, **self._content(message))
             except SlackApiError as error:
                 raise _delivery_error(error.response) from None
 
@@ -70,29 +80,37 @@ class SlackChannel:
         try:
             return await self._client.chat_postMessage(
                 channel=message.target,
-                **_content(message),
+                **self._content(message),
                 unfurl_links=False,
                 unfurl_media=False,
             )
         except SlackApiError as error:
             raise _delivery_error(error.response) from None
 
+    def _content(self, message: Message) -> dict[str, Any]:
+        payload = {"delivery_id": message.delivery_id}
+        blocks = list(message.blocks or ())
+        # above the last line, which is small print
+        blocks[-1:-1] = self._buttons(message)
+        return {
+            "text": escape_mrkdwn(message.text),
+            "blocks": [dict(block) for block in blocks] or None,
+            "metadata": {"event_type": "mintkeeper_delivery", "event_payload": payload},
+        }
 
-def _content(message: Message) -> dict[str, Any]:
-    payload = {"delivery_id": message.delivery_id}
-    return {
-        "text": escape_mrkdwn(message.text),
-        "blocks": [dict(block) for block in message.blocks or ()] or None,
-        "metadata": {"event_type": "mintkeeper_delivery", "event_payload": payload},
-    }
-
-
-def escape_mrkdwn(text: str) -> str:
-    """Make `text` mean itself: no mention, link or entity can start without `<`, `>` or `&`.
-
-    Source: docs.slack.dev, "Formatting message text", escaping text.
-    """
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    def _buttons(self, message: Message) -> list[Block]:
+        """Those to decide with, if somebody hears when they are pressed."""
+        if not (message.decides and self._answers_buttons):
+            return []
+        facts = message.facts
+        return [
+            decision_buttons(
+                message.request_id,
+                amount=facts["exact"],
+                destination=facts["destination"],
+                acknowledges=bool(message.ack_link),
+            )
+        ]
 
 
 def _quiet_logger() -> logging.Logger:

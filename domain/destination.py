@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Literal
 
-from activities.stellar.funding import BASE_RESERVE, spendable
-from activities.stellar.horizon import AccountView, NoAccount
-from activities.stellar.precheck import weight_of
 from domain.amounts import STROOPS_PER_UNIT, format_amount
 from domain.errors import PrecheckFailed
+from domain.ledger_accounts import BASE_RESERVE, AccountView, NoAccount, spendable, weight_of
 from domain.ledger_options import LedgerOptions, MintForm, MintPlan
 from domain.mint_request import MintRequest
+from domain.precheck import judge_deadline, judge_issuer
 
 DAY = 86_400
 
@@ -42,6 +42,49 @@ def judge_means(request: MintRequest, plan: MintPlan, issuer: AccountView) -> No
         _judge_reserve(request, issuer)
     elif plan.form is MintForm.AUTH_SANDWICH:
         _judge_flags(request, issuer)
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """How a mint's destination stood when somebody looked, for people: nothing is decided by it."""
+
+    exists: bool
+    trusts: bool = False
+    authorised: bool = False
+    room: int | None = None
+    """Stroops of the asset that the trustline still takes; None: there is no trustline."""
+    plan: MintPlan | None = None
+    """The form that the mint would have now; None: it would be refused."""
+    refusal: str = ""
+    """Why it would be refused before anything is signed."""
+
+
+def look(
+    request: MintRequest,
+    options: LedgerOptions,
+    destination: AccountView | NoAccount,
+    issuer: AccountView | NoAccount,
+    close_time: int,
+) -> Outlook:
+    """What the pre-check would find now, by the same rules.
+
+    `close_time` is the newest ledger's, in Unix seconds.
+    """
+    if isinstance(destination, NoAccount):
+        seen = Outlook(exists=False)
+    elif (line := _trustline(destination.body, request)) is None:
+        seen = Outlook(exists=True)
+    else:
+        authorised = bool(line.get("is_authorized"))
+        seen = Outlook(exists=True, trusts=True, authorised=authorised, room=max(_room(line), 0))
+    try:
+        judge_deadline(request, close_time)
+        known = judge_issuer(issuer)
+        plan = choose_plan(request, options, destination, close_time)
+        judge_means(request, plan, known)
+    except PrecheckFailed as refusal:
+        return replace(seen, refusal=refusal.message)
+    return replace(seen, plan=plan)
 
 
 def _without_trustline(request: MintRequest, options: LedgerOptions, close_time: int) -> MintPlan:
@@ -96,12 +139,17 @@ def _no_leave(request: MintRequest) -> str:
 
 
 def _judge_room(request: MintRequest, line: Mapping[str, Any]) -> None:
-    room = _stroops(line["limit"]) - _stroops(line["balance"]) - _stroops(line.get("buying_liabilities", "0"))
+    room = _room(line)
     if room < request.amount:
         raise PrecheckFailed(
             f"the trustline of {request.destination} has room for {format_amount(max(room, 0))} only, "
             f"the mint is {format_amount(request.amount)}"
         )
+
+
+def _room(line: Mapping[str, Any]) -> int:
+    """Stroops that the line still takes."""
+    return _stroops(line["limit"]) - _stroops(line["balance"]) - _stroops(line.get("buying_liabilities", "0"))
 
 
 def _trustline(account: Mapping[str, Any], request: MintRequest) -> Mapping[str, Any] | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from activities.stellar.horizon import AccountView, NoAccount
 from domain.errors import ConfigurationError, PrecheckFailed
+from domain.ledger_accounts import AccountView, NoAccount, weight_of
 from domain.mint_request import MintRequest, utc_text
 
 
@@ -58,10 +58,3 @@ def judge_channel(channel: AccountView | NoAccount) -> AccountView:
             f"where a transaction needs {max(needed, 1)}"
         )
     return channel
-
-
-def weight_of(account: AccountView) -> int:
-    """The weight of an account's own key; 0 for a locked one."""
-    return next(
-        (int(entry["weight"]) for entry in account.body["signers"] if entry["key"] == account.account_id), 0
-    )

@@ -1,0 +1,89 @@
+"""What one request's page shows beside the record itself; each by one index, however many requests there are."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+from sqlalchemy import text
+
+from db.session import Transaction
+from domain.records import DeliveryState
+
+_EVENTS = text("SELECT at, kind, actor, body FROM audit_events WHERE request_id = :id ORDER BY seq")
+_SENT = text("""
+SELECT kind, channel, channel_kind, recipient, state, attempt, max_attempts, due_at, deferred_until,
+    next_attempt_at, accepted_at, delivered_at, note, error, stage, run_id
+FROM deliveries WHERE request_id = :id
+ORDER BY due_at, channel COLLATE "C", recipient COLLATE "C", id
+""")
+_APPROVERS = text("""
+SELECT name, tier FROM users WHERE tenant = :tenant AND active AND 'approver' = ANY (roles) ORDER BY name
+""")
+
+
+class Event(BaseModel):
+    """An event of a request's audit chain; `details` with the signed envelope, where there is one."""
+
+    model_config = ConfigDict(frozen=True)
+
+    at: AwareDatetime
+    kind: str
+    actor: str
+    details: dict[str, Any]
+
+
+class Sent(BaseModel):
+    """A message about a request, as far as it has come."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: str
+    channel: str
+    channel_kind: str
+    recipient: str
+    state: DeliveryState
+    attempt: int
+    max_attempts: int
+    due_at: AwareDatetime
+    deferred_until: AwareDatetime | None
+    next_attempt_at: AwareDatetime | None
+    accepted_at: AwareDatetime | None
+    delivered_at: AwareDatetime | None
+    note: str
+    error: str
+    stage: int | None
+    run_id: str | None
+
+    @property
+    def at(self) -> AwareDatetime:
+        """When it was sent or, if it was not, when it was or is to be."""
+        return self.accepted_at or self.next_attempt_at or self.due_at
+
+
+class Colleague(BaseModel):
+    """Somebody who could work on a request."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    tier: int | None
+
+
+async def events(tx: Transaction, request_id: str) -> list[Event]:
+    """Everything that the audit chain says of a request, oldest first."""
+    return [
+        Event(at=row.at, kind=row.kind, actor=row.actor, details=json.loads(row.body)["details"])
+        for row in await tx.rows(_EVENTS, {"id": request_id})
+    ]
+
+
+async def sent(tx: Transaction, request_id: str) -> list[Sent]:
+    """Every message about a request, by the time it was due."""
+    return [Sent(**row._asdict()) for row in await tx.rows(_SENT, {"id": request_id})]
+
+
+async def approvers(tx: Transaction, tenant: str) -> list[Colleague]:
+    """Active approvers of a tenant by name."""
+    return [Colleague(**row._asdict()) for row in await tx.rows(_APPROVERS, {"tenant": tenant})]

@@ -1,0 +1,211 @@
+"""Every main page with axe-core, in light and dark and on a phone; and without JavaScript."""
+
+import re
+from dataclasses import dataclass, field
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+
+from domain.approvals import Verdict
+from domain.mint_request import MintStatus
+from tests.support.site import PASSWORD
+
+NOBODY = None
+PAGES = {
+    "sign-in": (NOBODY, "/sign-in"),
+    "invitation": (NOBODY, "/invitations/{invitation}"),
+    "invitation that is used": (NOBODY, "/invitations/garbage"),
+    "acknowledgement that is garbage": (NOBODY, "/acks/garbage"),
+    "error": ("alice", "/no-such-page"),
+    "not allowed": ("rita", "/dashboard"),
+    "inbox": ("alice", "/inbox"),
+    "empty inbox": ("dave", "/inbox"),
+    "bulk confirmation": ("alice", "/inbox/approve?id={pending}&id={waiting}"),
+    "request PENDING": ("alice", "/requests/{pending}"),
+    "request PENDING, its requester": ("rita", "/requests/{pending}"),
+    "request CONFIRMED": ("alice", "/requests/{confirmed}"),
+    "request REJECTED": ("lena", "/requests/{rejected}"),
+    "requests": ("alice", "/requests"),
+    "requests of one status": ("rita", "/requests?status=CONFIRMED"),
+    "new request": ("rita", "/requests/new"),
+    "dashboard": ("alice", "/dashboard"),
+    "dashboard of a month": ("lena", "/dashboard?span=30d"),
+    "audit": ("lena", "/audit"),
+    "audit of one request": ("lena", "/audit?about={confirmed}"),
+    "audit verified": ("lena", "/audit/verify"),
+    "account": ("alice", "/account"),
+    "notifications": ("alice", "/account/notifications"),
+    "admin": ("adam", "/admin"),
+    "admin users": ("adam", "/admin/dictionaries/user"),
+    "admin a user": ("adam", "/admin/dictionaries/user/entries/alice"),
+    "admin a channel": ("adam", "/admin/dictionaries/channel/entries/slack-mint"),
+    "admin rules": ("adam", "/admin/rules"),
+    "admin accounts": ("adam", "/admin/accounts"),
+    "admin an account": ("adam", "/admin/accounts/alice"),
+    "admin policies": ("adam", "/admin/policies"),
+    "admin a policy": ("adam", "/admin/policies/acme-mint-default-1"),
+    "admin a new policy": ("adam", "/admin/policies/new"),
+    "admin keys": ("adam", "/admin/keys"),
+    "admin schedules": ("adam", "/admin/schedules"),
+    "admin runs": ("adam", "/admin/runs"),
+    "admin deliveries": ("adam", "/admin/deliveries"),
+    "admin configuration": ("adam", "/admin/configuration"),
+    "track": (NOBODY, "/track"),
+    "track a request": (NOBODY, "/track/{track_number}"),
+}
+"""Each page: who opens it (NOBODY: not signed in), and its address."""
+
+LOOKS = {
+    "light": {"color_scheme": "light", "viewport": {"width": 1280, "height": 900}},
+    "dark": {"color_scheme": "dark", "viewport": {"width": 1280, "height": 900}},
+    "phone": {"color_scheme": "light", "viewport": {"width": 360, "height": 740}},
+}
+AXE = {"resultTypes": ["violations"]}
+GRAVE = {"serious", "critical"}
+
+OUTLINE = """() => ({
+    h1: document.querySelectorAll("h1").length,
+    main: document.querySelectorAll("main").length,
+    skipped: [...document.querySelectorAll("h1, h2, h3, h4")].map((heading) => Number(heading.tagName[1]))
+        .some((level, place, levels) => level > (levels[place - 1] ?? 0) + 1),
+    wider: document.documentElement.scrollWidth - window.innerWidth,
+    title: document.title,
+    lang: document.documentElement.lang,
+})"""
+
+
+@dataclass
+class Rounds:
+    """Visits to every page, and what was wrong with any."""
+
+    site: object
+    names: dict[str, str]
+    options: dict
+    faults: list[str] = field(default_factory=list)
+
+    async def visit(self, check):
+        """Open each page as its reader, and let `check(page)` say what is wrong with it."""
+        contexts = {}
+        for title, (reader, path) in PAGES.items():
+            if reader not in contexts:
+                contexts[reader] = await self.site.context(reader, **self.options)
+            page = await contexts[reader].new_page()
+            await page.goto(path.format(**self.names))
+            self.faults += [f"{title}: {fault}" async for fault in check(page)]
+            await page.close()
+
+
+@pytest.fixture
+async def names(site):
+    """What the addresses need: requests in several states, and an invitation."""
+    desk = site.desk
+    asked = ("pending", "confirmed", "rejected", "waiting")
+    tickets = {name: await desk.submit(memo=f"Salaries, {name}") for name in asked}
+    for ticket in tickets.values():
+        await desk.until_status(ticket, MintStatus.PENDING)
+    await desk.decide(tickets["rejected"], "bob", Verdict.REJECT, reason="the invoice was paid already")
+    await desk.decide(tickets["confirmed"], "alice")
+    await desk.until_status(tickets["confirmed"], MintStatus.CONFIRMED)
+    found = {name: ticket.id for name, ticket in tickets.items()}
+    invitation = await site.accounts.invite("acme", "bob", actor="adam")
+    return found | {
+        "invitation": invitation.rpartition("/")[2],
+        "track_number": tickets["confirmed"].request.track_number,
+    }
+
+
+@pytest.mark.parametrize("look", LOOKS)
+async def test_no_page_has_a_grave_fault(site, names, look):
+    """No serious or critical violation by axe-core, which runs past the content policy and asks nobody."""
+    rounds = Rounds(site, names, LOOKS[look])
+
+    async def check(page):
+        found = await Axe().run(page, options=AXE)
+        for one in found.response["violations"]:
+            if one["impact"] in GRAVE:
+                targets = "; ".join(" ".join(map(str, node["target"])) for node in one["nodes"][:3])
+                yield f"{one['id']} ({one['impact']}) {targets}: {one['nodes'][0]['failureSummary']}"
+
+    await rounds.visit(check)
+    # errors that were meant are written into the console, too
+    site.complaints.clear()
+    assert rounds.faults == [], "\n".join(rounds.faults)
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without"])
+async def test_every_page_is_in_order_on_a_phone(site, names, scripts):
+    """One h1, one main, no heading left out, a title, and nothing beside the screen but inside .scroll."""
+    rounds = Rounds(site, names, LOOKS["phone"] | {"java_script_enabled": True})
+    if not scripts:
+        # the content is looked at by the browser's own means, so that the page's scripts stay off
+        rounds.options["java_script_enabled"] = False
+
+    async def check(page):
+        seen = await page.evaluate(OUTLINE) if scripts else await _outline_without_scripts(page)
+        if (seen["h1"], seen["main"]) != (1, 1):
+            yield f"{seen['h1']} h1 and {seen['main']} main"
+        if not await page.locator("main").inner_text():
+            yield "shows nothing"
+        if scripts and seen["skipped"]:
+            yield "leaves a level of headings out"
+        if scripts and seen["wider"] > 0:
+            yield f"{seen['wider']} px wider than the phone"
+        if scripts and (not re.fullmatch(r".+ · mintkeeper", seen["title"]) or seen["lang"] != "en"):
+            yield f"title {seen['title']!r}, language {seen['lang']!r}"
+
+    await rounds.visit(check)
+    site.complaints.clear()
+    assert rounds.faults == [], "\n".join(rounds.faults)
+
+
+async def _outline_without_scripts(page):
+    return {name: await page.locator(name).count() for name in ("h1", "main")}
+
+
+async def test_the_code_page_is_sound(site):
+    """The second step of signing in, which only a form leads to."""
+    import pyotp
+
+    await site.give_password("alice")
+    person = await site.accounts.person(await site.token("alice"))
+    address = await site.accounts.begin_totp(person)
+    code = pyotp.parse_uri(address)
+    await site.accounts.confirm_totp(person, code.now())
+    for look in LOOKS.values():
+        page = await site.page(NOBODY, "/sign-in", **look)
+        await page.get_by_label("User name").fill("alice")
+        await page.get_by_label("Password").fill(PASSWORD)
+        await page.get_by_role("button", name="Sign in", exact=True).click()
+        await page.get_by_label("Code").wait_for()
+        found = await Axe().run(page, options=AXE)
+        assert [one["id"] for one in found.response["violations"] if one["impact"] in GRAVE] == []
+
+
+async def test_the_keyboard_reaches_the_content_first(site):
+    """The first tab stop skips the navigation; the links of the frame follow in the order that they stand."""
+    page = await site.page("adam", "/requests")
+    await page.keyboard.press("Tab")
+    assert await page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    assert await page.locator(".skip").evaluate("(link) => link.getBoundingClientRect().top") >= 0
+    await page.keyboard.press("Enter")
+    assert await page.evaluate("document.activeElement.id") == "main"
+    page = await site.page("adam", "/requests")
+    stops = []
+    for _ in range(8):
+        await page.keyboard.press("Tab")
+        stops.append(await page.evaluate("document.activeElement.getBoundingClientRect().left"))
+        outline = await page.evaluate("getComputedStyle(document.activeElement).outlineWidth")
+        assert outline == "3px"
+    assert stops[1:6] == sorted(stops[1:6])
+
+
+async def test_the_frame_takes_two_rows_of_a_phone(site):
+    """Brand, navigation and who one is leave the phone to the content."""
+    for name in ("rita", "alice", "adam"):
+        page = await site.page(name, "/requests", **LOOKS["phone"])
+        assert await page.locator("header.top").evaluate("(top) => top.offsetHeight") <= 112
+        tops = await page.locator(".main-nav a").evaluate_all(
+            "(links) => [...new Set(links.map((link) => link.offsetTop))]"
+        )
+        assert len(tops) == 1
+        assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0

@@ -1,0 +1,113 @@
+"""`/requests/new`: asking for a mint in the browser."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import HTMLResponse, Response
+
+from db import reads
+from db.reads.lines import assets_used
+from domain.errors import FieldsError, InvalidInput, MintkeeperError
+from domain.sessions import Person
+from starter.ids import new_message_id
+from starter.requests import Wanted
+from web.acting import submit
+from web.people import field, form_of, needs
+from web.rendering import page, redirect
+from web.state import State, Wired
+
+FIELDS = ("asset", "other_asset", "amount", "destination", "topic", "memo", "deadline", "key")
+
+router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+
+Asking = Annotated[Person, Depends(needs("requester", "approver", "admin"))]
+"""Who may ask for a mint: whoever acts at all."""
+
+
+@router.get("/requests/new")
+async def ask_page(request: Request, state: Wired, person: Asking) -> HTMLResponse:
+    """The empty form; its key makes a doubled click one request."""
+    return await _form(request, state, person, {"key": new_message_id()})
+
+
+@router.post("/requests/new")
+async def ask(request: Request, state: Wired, person: Asking) -> Response:
+    """Submit for the signed-in person; what is wrong is said beside its field, and nothing typed is lost."""
+    form = await form_of(request)
+    values = {name: field(form, name) for name in FIELDS}
+    try:
+        receipt = await submit(state, _wanted(person, values))
+    except FieldsError as error:
+        wrong = error.fields or {error.field or "": error.message}
+        return await _form(request, state, person, values, wrong=wrong, status_code=400)
+    except MintkeeperError as error:
+        return await _form(request, state, person, values, wrong={"": error.message}, status_code=409)
+    if not receipt.opened:
+        return redirect(state, "/requests", f"{receipt.request.summary}: accepted, and opened in a moment")
+    return redirect(
+        state,
+        f"/requests/{receipt.request.id}",
+        f"asked for; the track number is {receipt.request.track_number}",
+    )
+
+
+def _wanted(person: Person, values: Mapping[str, str]) -> Wanted:
+    if not values["key"]:
+        raise InvalidInput("this form is not ours: open it again", "")
+    return Wanted(
+        tenant=person.tenant,
+        asset=values["other_asset"].strip() or values["asset"],
+        amount=values["amount"].replace(",", ""),
+        destination=values["destination"],
+        topic=values["topic"],
+        requester=person.name,
+        memo=values["memo"].strip(),
+        deadline=_deadline(person, values["deadline"]),
+        # the person's own: nobody finds another's request by its key
+        key=f"web:{person.name}:{values['key']}",
+    )
+
+
+def _deadline(person: Person, said: str) -> str | None:
+    """What a browser's field for date and time says, in the person's zone."""
+    if not said:
+        return None
+    try:
+        moment = datetime.fromisoformat(said)
+    except ValueError as error:
+        raise InvalidInput(f"{said!r} is no date and time", "deadline") from error
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=ZoneInfo(person.time_zone))
+    return moment.isoformat()
+
+
+async def _form(
+    request: Request,
+    state: State,
+    person: Person,
+    values: Mapping[str, str],
+    *,
+    wrong: Mapping[str, Any] | None = None,
+    status_code: int = 200,
+) -> HTMLResponse:
+    async with state.database.transaction() as tx:
+        topics = [topic for topic in await reads.topics(tx, person.tenant) if topic.active]
+        named = {rule.asset for rule in await reads.rules(tx, person.tenant)}
+        used = {str(asset) for asset in await assets_used(tx, person.tenant)}
+    return page(
+        request,
+        state,
+        person,
+        "asking.html",
+        status_code=status_code,
+        values=values,
+        wrong=wrong or {},
+        topics=topics,
+        assets=sorted((named | used) - {"*"}),
+        any_asset="*" in named,
+    )

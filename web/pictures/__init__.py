@@ -1,0 +1,1 @@
+"""Pictures drawn by the server: SVG with classes, so that they follow light and dark."""
