@@ -8,7 +8,7 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup browser demo up test lint bench chaos lock
+.PHONY: help setup browser demo up test lint bench chaos screenshots lock
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+: .*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -49,6 +49,9 @@ bench: setup  ## measure throughput, history size and lateness
 
 chaos: setup  ## faults at random from a printed seed, then an audit of the ledger (SEED=… repeats a run)
 	$(BIN)/python -m benchmarks.chaos $(if $(SEED),--seed $(SEED))
+
+screenshots: setup browser  ## take the pictures of docs/web.md from a demo of its own (about two minutes)
+	$(BIN)/python -m tests.screenshots
 
 lock: setup  ## write requirements.lock anew from pyproject.toml (needs uv on the PATH)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \

@@ -12,7 +12,7 @@ from typing import cast
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import channels, lateness, lifecycle, sweeps
+from benchmarks import channels, lateness, lifecycle, pages, sweeps
 from benchmarks.desk import open_desk
 from starter.local.stack import StackOptions, running_stack
 
@@ -36,7 +36,9 @@ async def run(count: int, rounds: int, reminders: int, ledgers: int, requests: i
         say.print(f"{CHANNELS_MEASURED} channel accounts over {ledgers} ledgers of {LEDGER_SECONDS:g} s")
         use = await channels.measure(Path(directory), CHANNELS_MEASURED, LEDGER_SECONDS, ledgers)
     say.print(f"periodic sweeps over {requests} requests")
-    return {**figures, "channels": use, **await sweeps.measure(requests)}
+    swept = await sweeps.measure(requests)
+    say.print(f"pages over {pages.PENDING} pending requests")
+    return {**figures, "channels": use, **swept, **await pages.measure()}
 
 
 async def _at_once(count: int, rounds: int, reminders: int, say: Console) -> Figures:
@@ -74,6 +76,7 @@ def table(figures: Figures) -> Table:
     shown.add_row(f"auto_assign_unclaimed, {sweep['due']} of them due", f"{sweep['seconds']} s", "below 5 s")
     for name, figure in (("sla_check", check), ("auto_assign_unclaimed", sweep)):
         shown.add_row(f"how {name} reads them", "; ".join(cast("list[str]", figure["scans"])), "by indexes")
+    pages.add_rows(shown, figures)
     return shown
 
 

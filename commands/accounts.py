@@ -131,7 +131,7 @@ async def _list_or_end(
 
     whose = cli.tenant(tenant)
     async with cli.database() as database:
-        listed = [one for one in await sessions_of(database, whose, name) if one.kind == kind]
+        listed = [one for one in await sessions_of(database, whose, name) if one.kind.value == kind.value]
         if end is not None or end_all:
             if not end_all and end not in {one.id for one in listed}:
                 raise NotFound(f"{name} has no such {kind}: {end}")

@@ -173,7 +173,7 @@ class BusinessCalendar:
         return NEVER
 
     def reached(self, begin: datetime, needed: timedelta) -> datetime | None:
-        """The first moment at which `needed` of open time has passed since `begin`; None: not within a year."""
+        """The first moment at which `needed` open time has passed since `begin`; None: not within a year."""
         if self.always:
             return begin + needed
         for opens, closes in self.stretches(begin, begin + 366 * _DAY):

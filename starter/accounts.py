@@ -280,9 +280,13 @@ class Accounts:
     async def _try(self, tenant: str, name: str, address: str) -> str:
         """Count the try before it is looked at; raises AccessRefused when there were too many."""
         key = hashlib.sha256(f"{tenant}/{name.casefold()}".encode()).hexdigest()
+        now = datetime.now(UTC)
         async with self._database.transaction() as tx:
-            of_both, of_account, of_address = await writes.note_try(
-                tx, try_id=new_message_id(), account=key, address=address, at=datetime.now(UTC)
+            await writes.note_try(tx, try_id=new_message_id(), account=key, address=address, at=now)
+        # of tries side by side none is counted before it is written: each one sees all that came before
+        async with self._database.transaction() as tx:
+            of_both, of_account, of_address = await writes.count_tries(
+                tx, account=key, address=address, at=now
             )
         most = (sessions.MOST_TRIES, sessions.MOST_TRIES_OF_ACCOUNT, sessions.MOST_TRIES_OF_ADDRESS)
         if any(tries > limit for tries, limit in zip((of_both, of_account, of_address), most, strict=True)):

@@ -13,7 +13,7 @@ from web.happenings import of_event
 _NOUNS: Final = MappingProxyType(
     {
         "absence": "the absence",
-        "accounts": "the account of",
+        "accounts": "user",
         "approval_rules": "approval rule",
         "approver_keys": "the key of approver",
         "authority_keys": "the server's authority key",
@@ -35,7 +35,19 @@ _NOUNS: Final = MappingProxyType(
     }
 )
 _NAMES: Final = (
-    *("user_name", "user", "name", "topic_code", "code", "event_kind", "eventKind", "key_id", "policyId"),
+    *(
+        "position",
+        "department_code",
+        "user_name",
+        "user",
+        "name",
+        "topic_code",
+        "code",
+        "event_kind",
+        "eventKind",
+        "key_id",
+        "policyId",
+    ),
     *("policy_id", "id", "tenant"),
 )
 """What a thing is called, the first of them that it has."""
@@ -58,6 +70,8 @@ def words_of(entry: Entry) -> str:
     details = _details(entry)
     if entry.request_id is not None:
         return _of_request(Event(at=entry.at, kind=entry.kind, actor=entry.actor, details=details))
+    if entry.kind == "sessions.opened":
+        return f"{entry.actor} signed in"
     subject, _, verb = entry.kind.rpartition(".")
     noun = _NOUNS.get(subject, subject.replace("_", " "))
     name = next((str(details[key]) for key in _NAMES if details.get(key)), "")

@@ -65,6 +65,8 @@ class Standing:
     at: datetime
     levels: Sequence[Level]
     overdue: Mapping[Place, int]
+    unanswered: int
+    """Open requests without a first response."""
     attention: Sequence[Attention]
     more: int
     """Found too, and not listed."""
@@ -131,19 +133,20 @@ class Figures:
         at = datetime.now(UTC)
         async with self._database.transaction() as tx:
             await reads.be_patient(tx)
-            late, longest = await overdue_now(tx, tenant, at, MOST_CASES)
+            late = await overdue_now(tx, tenant, at, MOST_CASES)
             dead = await reads.dead_deliveries(tx, tenant, at)
             ids = {
-                *(stay.request_id for stay in longest),
+                *(stay.request_id for stay in late.longest),
                 *(one.id for one in dead[:MOST_CASES]),
                 *await reads.pressing(tx, tenant, MOST_CASES),
             }
             found = await reads.cases(tx, tenant, sorted(ids))
-            everything = _attention(found, longest, dead)
+            everything = _attention(found, late.longest, dead)
             return Standing(
                 at=at,
                 levels=await reads.levels(tx, tenant),
-                overdue=late,
+                overdue=late.counts,
+                unanswered=late.unanswered,
                 attention=everything[:MOST_CASES],
                 more=len(everything[MOST_CASES:]),
                 dead=sum(one.number for one in dead),

@@ -15,7 +15,7 @@ from domain.proven_decisions import DecisionsReport, verify_decisions
 from domain.records import AuditEvent
 
 PAGE: Final = 1000
-LONGEST: Final = 60.0
+LONGEST: Final = 120.0
 """Seconds after which a verification gives up: the exported file has no such limit."""
 
 

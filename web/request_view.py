@@ -14,7 +14,6 @@ from db.reads.conversation import AttachmentView, MessageView
 from db.reads.request_page import Colleague, Event
 from db.reads.sla import terms_of
 from db.session import Transaction
-from domain.amounts import format_amount
 from domain.approvals import ApprovalRule, RefusalReason
 from domain.attachments import KINDS
 from domain.errors import NotFound
@@ -25,6 +24,7 @@ from domain.records import RequestRecord
 from domain.sessions import Person
 from domain.sla import STATUS_NAMES, Place
 from starter.ids import new_decision_id, new_message_id
+from web.filters import amount_text
 from web.happenings import Happening, happenings, how_decided
 from web.pictures.timeline import Moment, Picture, draw
 from web.state import State
@@ -138,9 +138,9 @@ def rule_words(rule: ApprovalRule, code: str) -> str:
         )
     words += ". The requester never decides."
     if rule.daily_cap_stroops is not None:
-        words += f" At most {format_amount(rule.daily_cap_stroops)} {code} are approved in 24 hours."
+        words += f" At most {amount_text(rule.daily_cap_stroops)} {code} are approved in 24 hours."
     if rule.step_up_above_stroops is not None:
-        words += f" Above {format_amount(rule.step_up_above_stroops)} {code} approvers give a second factor."
+        words += f" Above {amount_text(rule.step_up_above_stroops)} {code} approvers give a second factor."
     return words
 
 
@@ -151,7 +151,8 @@ def why_not(facts: Facts, person: Person) -> Mapping[str, Any] | None:
         return None
     later = move.reason is RefusalReason.TIER_NOT_ELIGIBLE
     at = may_decide_from(record, person.tier) if later else None
-    return {"words": _why(move, person), "at": at, "tier": person.tier}
+    words = "It is not your turn yet." if at is not None else _why(move, person)
+    return {"words": words, "at": at, "tier": person.tier}
 
 
 def _why(move: Move, person: Person) -> str:

@@ -13,7 +13,7 @@ from settings import Settings
 from web.app import create_app
 
 HOST = "127.0.0.1"
-"""Reading needs no log-in yet, so nobody but this machine may reach it; a container publishes on loopback."""
+"""Browsers should reach it through a proxy that speaks TLS; a container publishes on loopback."""
 
 
 async def serve(

@@ -48,12 +48,17 @@ SELECT status, escalation_level AS level, count(*) AS number FROM ({open}) AS o 
 """
 _LEVELS = text(_LEVELS_SQL.format(open=_OPEN))
 _PRESSING_SQL = """
-(SELECT id FROM ({open}) AS o WHERE status = 'ANOMALY' ORDER BY status_since LIMIT :most)
+(SELECT id FROM ({unclear}) AS u ORDER BY status_since LIMIT :most)
 UNION ALL
-(SELECT id FROM ({open}) AS o WHERE status = 'PENDING' AND escalation_level >= :escalated
+(SELECT id FROM ({pending}) AS p WHERE escalation_level >= :escalated
 ORDER BY escalation_level DESC, status_since LIMIT :most)
 """
-_PRESSING = text(_PRESSING_SQL.format(open=_OPEN))
+_PRESSING = text(
+    _PRESSING_SQL.format(
+        unclear=_MINE_SQL.format(statuses="unclear", since=""),
+        pending=_MINE_SQL.format(statuses="pending", since=""),
+    )
+)
 # the channels in use are found by jumps in the index of the figures, not by reading it as a whole
 _DEAD = text("""
 WITH RECURSIVE used AS (
@@ -90,7 +95,8 @@ FROM (
     SELECT d.* FROM ({active}) AS a CROSS JOIN LATERAL (
         SELECT x.channel, x.channel_kind, x.state, coalesce(x.deferred_until, x.due_at) AS due,
             CASE WHEN x.accepted_at IS NOT NULL THEN greatest(0, CAST(extract(
-                epoch FROM x.accepted_at - coalesce(x.deferred_until, x.due_at)) AS double precision)) END AS late
+                epoch FROM x.accepted_at - coalesce(x.deferred_until, x.due_at)) AS double precision)) END
+                AS late
         FROM deliveries x WHERE x.request_id = a.id AND x.channel_kind <> 'in-app' OFFSET 0) AS d
     WHERE d.due >= :since) AS l
 GROUP BY channel, channel_kind ORDER BY channel, channel_kind
@@ -199,7 +205,8 @@ async def levels(tx: Transaction, tenant: str) -> list[Level]:
 
 async def pressing(tx: Transaction, tenant: str, most: int) -> list[str]:
     """Ids of requests in ANOMALY, and of those that wait at level 2 or above; at most `most` of each."""
-    params = {**_params(tenant), "escalated": ESCALATED, "most": most}
+    places = {"unclear": [MintStatus.ANOMALY.value], "pending": [MintStatus.PENDING.value]}
+    params = {"tenant": tenant, **places, "escalated": ESCALATED, "most": most}
     return [row.id for row in await tx.rows(_PRESSING, params)]
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import text
 
 from db.reads.lines import LINE_COLUMNS, NARROWED, Narrowing, RequestLine, line_of
+from db.reads.sla import MODEST
 from db.session import Transaction
 from domain.authority import Authority, preferred
 
@@ -90,6 +91,7 @@ async def inbox(
         "absents": [one.on_behalf_of.lower() if one.on_behalf_of else None for one in held],
         **(narrowing or Narrowing()).params(),
     }
+    await tx.run(MODEST)
     rows = await tx.rows(_INBOX, {**params, "offset": (page - 1) * PAGE})
     if not rows:
         return Inbox((), int(await tx.value(_COUNT, params) or 0) if page > 1 else 0)

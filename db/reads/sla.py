@@ -21,7 +21,7 @@ from db.session import Transaction
 from domain.assignment_steps import Behind
 from domain.calendars import ALWAYS, BusinessCalendar
 from domain.errors import InvalidInput
-from domain.mint_request import MintStatus
+from domain.mint_request import TERMINAL, MintStatus
 from domain.runs import EventKind
 from domain.sla import STATUS_TYPES, Cutoff, Group, Place, StatusType, Terms, Total, cutoffs
 from domain.sla_report import Findings
@@ -100,6 +100,16 @@ class Stay:
     since: datetime
 
 
+@dataclass(frozen=True)
+class OverdueNow:
+    """How many stays are overdue at each place, and those that last longest."""
+
+    counts: Mapping[Place, int]
+    longest: Sequence[Stay]
+    unanswered: int
+    """Open requests without a first response."""
+
+
 async def findings(tx: Transaction, at: datetime) -> Findings:
     """Everything that the report of a check needs, counted at one moment.
 
@@ -136,18 +146,17 @@ async def unraised(tx: Transaction, at: datetime, most: int, behind: Behind | No
     return [Stay(row.id, MintStatus(row.status), row.status_since) for row in await tx.rows(UNRAISED, params)]
 
 
-async def overdue_now(
-    tx: Transaction, tenant: str, at: datetime, most: int
-) -> tuple[dict[Place, int], list[Stay]]:
-    """What is overdue of one tenant: how many at each place, and the longest stays.
-
-    The counts are those of `findings`, without the averages, which take far longer.
-    """
+async def overdue_now(tx: Transaction, tenant: str, at: datetime, most: int) -> OverdueNow:
+    """What is overdue of one tenant now: `findings` without the averages, which take far longer."""
     terms = {place: own for place, own in (await read_terms(tx)).items() if place.tenant == tenant}
-    late = cutoffs(terms, await _groups(tx, terms), at)
+    groups = await _groups(tx, terms)
+    late = cutoffs(terms, groups, at)
     longest = await tx.rows(LONGEST, {**_cutoff_params(late), "most": most})
-    stays = [Stay(row.id, MintStatus(row.status), row.status_since) for row in longest]
-    return await _overdue(tx, late), stays
+    return OverdueNow(
+        counts=await _overdue(tx, late),
+        longest=[Stay(row.id, MintStatus(row.status), row.status_since) for row in longest],
+        unanswered=sum(group.unanswered for group in groups if group.place.status not in TERMINAL),
+    )
 
 
 async def read_terms(tx: Transaction) -> dict[Place, Terms]:

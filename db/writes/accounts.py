@@ -290,15 +290,16 @@ async def use_invitation(tx: Transaction, token_sha256: str, at: datetime) -> tu
     return None if row is None else (row.tenant, row.name)
 
 
-async def note_try(
-    tx: Transaction, *, try_id: str, account: str, address: str, at: datetime
-) -> tuple[int, int, int]:
-    """Write a try down before it is looked at, so that tries side by side count each other.
-
-    Answers how many there were within the window, this one included: for this account from this
-    address, for this account, from this address.
-    """
+async def note_try(tx: Transaction, *, try_id: str, account: str, address: str, at: datetime) -> None:
+    """Write a try down; commit it before `count_tries`, so that tries side by side count each other."""
     await tx.run(_TRY, {"id": try_id, "account": account, "address": address, "at": at})
+
+
+async def count_tries(tx: Transaction, *, account: str, address: str, at: datetime) -> tuple[int, int, int]:
+    """How many tries there were within the window.
+
+    For this account from this address, for this account, from this address.
+    """
     row = await tx.row(_TRIES, {"account": account, "address": address, "since": at - TRIES_WINDOW})
     return (0, 0, 0) if row is None else (row.of_both, row.of_account, row.of_address)
 

@@ -176,7 +176,7 @@ async def test_the_code_page_is_sound(site):
         await page.get_by_label("User name").fill("alice")
         await page.get_by_label("Password").fill(PASSWORD)
         await page.get_by_role("button", name="Sign in", exact=True).click()
-        await page.get_by_label("Code").wait_for()
+        await page.get_by_label("Six digits").wait_for()
         found = await Axe().run(page, options=AXE)
         assert [one["id"] for one in found.response["violations"] if one["impact"] in GRAVE] == []
 

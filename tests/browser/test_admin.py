@@ -4,6 +4,8 @@ import pytest
 
 from db.reads.admin import approver_keys
 from domain.mint_request import MintStatus
+from starter import schedules
+from tests.cli.test_schedules import forget_schedules
 from tests.support.admin import DICTIONARIES, audited, put, stored
 
 PAGES = (
@@ -228,6 +230,36 @@ async def test_a_configuration_is_looked_at_then_applied_and_only_as_seen(site):
         await page.get_by_role("link", name="Download").click()
     file = await (await begun.value).path()
     assert "<b>New</b>" in file.read_text()
+
+
+async def test_a_schedule_is_paused_with_a_reason_resumed_and_run(site, temporal_server):
+    """In the real server: the pause and who did it are there for everybody; each step is audited."""
+    client = temporal_server.client
+    await forget_schedules(client)
+    await schedules.apply(client)
+    try:
+        page = await site.page("adam", "/admin/schedules")
+        await page.get_by_label("Why sla-check is paused").fill("<b>moving</b>")
+        await page.get_by_role("button", name="Pause sla-check").click()
+        await page.get_by_role("button", name="Resume sla-check").wait_for()
+        found = (await client.get_schedule_handle("sla-check").describe()).schedule.state
+        assert (found.paused, found.note) == (True, "<b>moving</b> (adam)")
+        assert "<b>moving</b>" in await page.inner_text("main")
+        await page.goto("/admin")
+        assert "Schedule sla-check is paused" in await page.inner_text("main")
+        await page.goto("/admin/schedules")
+        await page.get_by_role("button", name="Resume sla-check").click()
+        await page.get_by_role("button", name="Pause sla-check").wait_for()
+        await page.get_by_role("button", name="Run cleanup-expired-otps now").click()
+        await page.get_by_text("cleanup-expired-otps is started").wait_for()
+        done = [kind for kind, actor in await audited(site) if actor == "adam"]
+        assert [kind for kind in done if kind.startswith("schedules.")] == [
+            "schedules.paused", "schedules.resumed", "schedules.started",
+        ]  # fmt: skip
+    finally:
+        await forget_schedules(client)
+        async for left in client.list_workflows("ExecutionStatus = 'Running'"):
+            await client.get_workflow_handle(left.id).terminate()
 
 
 @pytest.mark.parametrize("scripts", [True, False])

@@ -2,10 +2,12 @@
 
 import time
 
+from playwright.async_api import expect
 from sqlalchemy import text
 
 from domain.mint_request import MintStatus
 from tests.browser.test_inbox import LARGE, pending
+from tests.support.desk import PATIENCE
 from web.api import events as api
 
 MARK = "window.neverReloaded = true"
@@ -111,7 +113,7 @@ async def test_time_left_counts_down(site):
     first = await page.locator(".countdown").inner_text()
     assert first.endswith(" s")
     assert "soon" in await page.locator(".countdown").get_attribute("class")
-    await page.wait_for_function(f"document.querySelector('.countdown').textContent !== '{first}'")
+    await expect(page.locator(".countdown")).not_to_have_text(first, timeout=PATIENCE * 1000)
     assert (await page.locator(".countdown").inner_text()).endswith(" s")
 
 

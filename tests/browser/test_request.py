@@ -284,7 +284,7 @@ async def test_working_on_it(site):
     assert "You are on it" in await shown(page)
     assert await page.get_by_text("alice is on it").first.is_visible()
     await page.get_by_role("button", name="Claim").click()
-    await page.locator("#what", has_text="Works on it").wait_for(timeout=WAIT)
+    await page.locator("#act", has_text="Works on it: alice").wait_for(timeout=WAIT)
     await page.locator("summary", has_text="Assign to").click()
     assert await page.locator("#assignee option").all_inner_texts() == [
         "alice, tier 1", "bob, tier 1", "carol, tier 2", "dave, tier 3",

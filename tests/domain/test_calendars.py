@@ -268,3 +268,12 @@ def test_the_cutoff_is_the_latest_moment_that_is_long_enough_ago(drawn, minute, 
         assert found < begin
     assert found == NEVER or calendar.elapsed(found, at) == needed * MINUTE
     assert calendar.elapsed(found + timedelta(microseconds=1), at) < needed * MINUTE
+
+
+def test_when_so_much_open_time_has_passed():
+    """Counted forward: over lunch and the night; nothing within a year is None."""
+    friday = berlin(2026, 11, 20, 16, 0)
+    assert office().reached(friday, 2 * HOUR) == berlin(2026, 11, 23, 10, 0)
+    assert office().reached(friday, HOUR) == berlin(2026, 11, 20, 17, 0)
+    assert ALWAYS.reached(friday, 30 * HOUR) == friday + 30 * HOUR
+    assert office().reached(friday, 10_000 * HOUR) is None

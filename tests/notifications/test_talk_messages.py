@@ -112,6 +112,18 @@ async def test_a_code_arrives_by_mail_and_is_good(outbox):
     assert await use_code(outbox.database, record, digits(mail))
 
 
+async def test_a_code_for_a_client_leads_to_their_own_page(outbox):
+    """A link to the client's page, and nothing that only we could use: no command, no page of ours."""
+    record = await an_open(outbox.database)
+    await send_code(outbox.database, record)
+    async with mailing(outbox).running():
+        await until(outbox, "accepted", "code_track")
+    [mail] = await mails(outbox)
+    assert f"/track/{record.request.track_number}" in mail["text"]
+    for internal in ("mintkeeper show", "/requests/", "/workflows/", "Waiting for", "approval"):
+        assert internal not in mail["text"]
+
+
 async def test_a_step_up_code_comes_with_the_command_it_is_for(outbox):
     """Ready to paste, to the approver."""
     record = await an_open(outbox.database)

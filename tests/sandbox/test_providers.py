@@ -348,7 +348,7 @@ async def slack_call(http, method, **body):
 
 
 async def test_a_press_in_slack_is_signed_as_slack_signs():
-    """Version, time and raw body under the secret; the payload says who pressed which button of which message."""
+    """Version, time and raw body under the secret; the payload says who pressed what, and where."""
 
     async def nothing(_):
         return {}

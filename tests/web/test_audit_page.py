@@ -89,7 +89,9 @@ async def test_bad_filters_are_refused_in_words(house, query):
     assert "no day such as" in page or "no number of an event" in page
 
 
-@pytest.mark.parametrize("query", ["kind=%00", "actor=%25", "about=' OR 1=1", "before=999999999999999999", "kind=%F0%9F%92%A9"])  # fmt: skip
+@pytest.mark.parametrize(
+    "query", ["kind=%00", "actor=%25", "about=' OR 1=1", "before=999999999999999999", "kind=%F0%9F%92%A9"]
+)
 async def test_strange_filters_find_nothing_and_harm_nothing(house, query):
     """Whatever is looked for is a value: an answer below 500, and nobody else's events."""
     async with house.client("lena") as client:
@@ -141,7 +143,7 @@ async def test_a_sound_chain_is_said_to_be_sound(house):
 @pytest.mark.parametrize(
     ("statement", "found"),
     [
-        ("UPDATE audit_events SET body = replace(body, 'rita', 'eve') WHERE tenant = 'acme' AND seq = :seq", "was changed"),
+        ("UPDATE audit_events SET body = replace(body, 'rita', 'eve') WHERE seq = :seq", "was changed"),
         ("DELETE FROM audit_events WHERE tenant = 'acme' AND seq = :seq", "is missing"),
         ("DELETE FROM audit_events WHERE tenant = 'acme' AND seq >= :seq", "is not in the chain"),
     ],
@@ -166,8 +168,13 @@ async def test_a_forged_chain_is_found(house, statement, found):
 
 async def test_garbage_in_a_body_can_be_looked_at(house):
     """Details of any shape, or no JSON at all: the list shows it as it is."""
-    for body in ('{"details": []}', '{"details": {"proof": "x", "outcome": {}}}', "<script>alert(1)</script>"):
-        await forge(house, "UPDATE audit_events SET body = :body WHERE request_id = :id", body=body, id=house.ticket.id)  # fmt: skip
+    for body in (
+        '{"details": []}',
+        '{"details": {"proof": "x", "outcome": {}}}',
+        "<script>alert(1)</script>",
+    ):
+        statement = "UPDATE audit_events SET body = :body WHERE request_id = :id"
+        await forge(house, statement, body=body, id=house.ticket.id)
         page = await read(house, f"/audit?about={house.ticket.id}")
         assert "<script>alert" not in page
 

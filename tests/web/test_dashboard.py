@@ -1,4 +1,4 @@
-"""`/dashboard`: every figure is what independent SQL counts, of one's own tenant only, and staff alone see it."""
+"""`/dashboard`: every figure is what independent SQL counts, of one's own tenant; staff alone see it."""
 
 import random
 import re
@@ -22,17 +22,19 @@ HTML = {"Accept": "text/html"}
 SPANS = list(Span)
 APPROVERS = ("alice", "bob", "carol", "dave")
 _OTHER_TENANT = (
-    "INSERT INTO topics SELECT (jsonb_populate_record(t, '{\"tenant\": \"globex\"}')).* FROM topics t "
+    'INSERT INTO topics SELECT (jsonb_populate_record(t, \'{"tenant": "globex"}\')).* FROM topics t '
     "WHERE tenant = 'acme'",
-    "INSERT INTO users SELECT (jsonb_populate_record(u, '{\"tenant\": \"globex\"}')).* FROM users u "
+    'INSERT INTO users SELECT (jsonb_populate_record(u, \'{"tenant": "globex"}\')).* FROM users u '
     "WHERE tenant = 'acme' AND name IN ('rita', 'alice')",
     "UPDATE mint_requests SET escalation_level = abs(hashtext(id)) % 5 WHERE ended_at IS NULL",
     "UPDATE mint_requests SET decided_at = created_at WHERE decided_at IS NULL AND status <> 'PENDING'",
     # a message over each of three channels, some late, some dead, some not yet taken, some held back
     """INSERT INTO deliveries (id, tenant, request_id, kind, stage, channel, channel_kind, target, recipient,
-        time_zone, facts, state, attempt, max_attempts, backoff_seconds, due_at, deferred_until, next_attempt_at,
+        time_zone, facts, state, attempt, max_attempts, backoff_seconds, due_at, deferred_until,
+        next_attempt_at,
         accepted_at, delivered_at, provider_id, note, error, revise_attempt)
-    SELECT md5(id || n) || md5(n || id), tenant, id, 'opened', 0, c.name, c.kind, '', 'alice', 'UTC', '{}', c.state,
+    SELECT md5(id || n) || md5(n || id), tenant, id, 'opened', 0, c.name, c.kind, '', 'alice', 'UTC', '{}',
+        c.state,
         1, 5, 10, created_at, CASE WHEN c.state = 'delivered' THEN created_at + interval '1 hour' END,
         CASE WHEN c.state = 'failed' THEN created_at + interval '1 day' END,
         CASE WHEN c.state IN ('accepted', 'delivered')
@@ -41,10 +43,12 @@ _OTHER_TENANT = (
     FROM (SELECT r.*, n, ARRAY['accepted', 'delivered', 'dead', 'failed', 'accepted'] AS states
         FROM mint_requests r, generate_series(0, 2) AS n) AS r
     CROSS JOIN LATERAL (SELECT (ARRAY['slack-mint', 'email', 'in-app'])[n + 1] AS name,
-        (ARRAY['slack', 'email', 'in-app'])[n + 1] AS kind, states[abs(hashtext(id || n)) % 5 + 1] AS state) AS c""",
-    """INSERT INTO submissions (request_id, hash, channel, sequence, max_time, envelope_xdr, signed_at_ledger, plan,
-        stored_at, outcome, outcome_reason, ledger, proof, concluded_at)
-    SELECT id, md5(id) || md5(id || 'h'), 'GCHANNEL', row_number() OVER (ORDER BY id), 1, 'AAAA', 1, '{}', decided_at,
+        (ARRAY['slack', 'email', 'in-app'])[n + 1] AS kind,
+        states[abs(hashtext(id || n)) % 5 + 1] AS state) AS c""",
+    """INSERT INTO submissions (request_id, hash, channel, sequence, max_time, envelope_xdr, signed_at_ledger,
+        plan, stored_at, outcome, outcome_reason, ledger, proof, concluded_at)
+    SELECT id, md5(id) || md5(id || 'h'), 'GCHANNEL', row_number() OVER (ORDER BY id), 1, 'AAAA', 1, '{}',
+        decided_at,
         'CONFIRMED', 'ok', CAST(extract(epoch FROM ended_at) / 14400 AS bigint), '{}', ended_at
     FROM mint_requests WHERE status = 'CONFIRMED'""",
     """INSERT INTO approvals (request_id, approver, tier, decision_id, reason, digest, envelope, at)
@@ -56,7 +60,7 @@ _OTHER_TENANT = (
 
 @pytest.fixture
 async def crowd(seeded):
-    """Four hundred requests of two tenants at every point of their lives, with messages, mints and approvals."""
+    """Four hundred requests of two tenants at any point of their lives, with messages, mints, approvals."""
     now = datetime.now(UTC).replace(second=0, microsecond=0)
     async with seeded.database.transaction() as tx:
         await tenants.set_tenant(tx, tenant="globex", name="Globex", actor="setup", at=START)
@@ -96,6 +100,11 @@ async def test_open_requests_are_those_that_have_not_ended(crowd):
     )
     assert [(one.status, one.level, one.number) for one in standing.levels] == expected
     assert sum(one.number for one in standing.levels) > 20
+    unanswered = (
+        "SELECT count(*) FROM mint_requests "
+        "WHERE tenant = 'acme' AND ended_at IS NULL AND first_response_at IS NULL"
+    )
+    assert await rows(crowd, unanswered) == [(standing.unanswered,)]
 
 
 async def test_what_is_overdue_is_what_the_sla_report_says(crowd):
@@ -145,7 +154,7 @@ async def test_what_needs_attention_comes_with_its_reasons(crowd):
 
 @pytest.mark.parametrize("span", SPANS)
 async def test_lateness_is_from_due_or_the_end_of_quiet_hours(crowd, span):
-    """Percentiles by channel over all messages of requests that were open in the range; in-app is never late."""
+    """Percentiles by channel over the messages of requests open in the range; in-app is never late."""
     course = await Figures(crowd.database).course("acme", span)
     expected = await rows(
         crowd,
@@ -156,14 +165,21 @@ async def test_lateness_is_from_due_or_the_end_of_quiet_hours(crowd, span):
                 AND coalesce(d.deferred_until, d.due_at) >= :since AND d.channel <> 'in-app')
         SELECT channel, count(accepted_at), count(*) FILTER (WHERE state = 'dead'),
             count(*) FILTER (WHERE state = 'failed' AND due <= :at),
-            CAST(percentile_cont(0.95) WITHIN GROUP (ORDER BY extract(epoch FROM accepted_at - due)) AS float8),
+            CAST(percentile_cont(0.95)
+                WITHIN GROUP (ORDER BY extract(epoch FROM accepted_at - due)) AS float8),
             CAST(max(extract(epoch FROM accepted_at - due)) AS float8)
         FROM due GROUP BY channel ORDER BY channel""",
         since=course.since,
         at=course.at,
     )
     found = [
-        (one.channel, one.taken, one.dead, one.waiting, *((one.late[1], one.late[3]) if one.late else (None,) * 2))
+        (
+            one.channel,
+            one.taken,
+            one.dead,
+            one.waiting,
+            *((one.late[1], one.late[3]) if one.late else (None,) * 2),
+        )
         for one in course.lateness
     ]
     assert [line[:4] for line in found] == [line[:4] for line in expected]
@@ -182,7 +198,8 @@ async def test_mints_and_approvals_are_counted_where_they_were_made(crowd, span)
         """SELECT s.ledger, r.asset_code, count(*), CAST(sum(r.amount) AS bigint)
         FROM submissions s JOIN mint_requests r ON r.id = s.request_id
         WHERE r.tenant = 'acme' AND r.status = 'CONFIRMED' AND r.ended_at >= :since
-            AND s.ledger IN (SELECT DISTINCT x.ledger FROM submissions x JOIN mint_requests y ON y.id = x.request_id
+            AND s.ledger IN (SELECT DISTINCT x.ledger FROM submissions x
+                JOIN mint_requests y ON y.id = x.request_id
                 WHERE y.tenant = 'acme' AND y.ended_at >= :since ORDER BY x.ledger DESC LIMIT 24)
         GROUP BY 1, 2 ORDER BY 1, 2""",
         since=course.since,
@@ -190,7 +207,8 @@ async def test_mints_and_approvals_are_counted_where_they_were_made(crowd, span)
     assert [(one.ledger, one.asset, one.number, one.amount) for one in course.mints] == mints
     approvals = await rows(
         crowd,
-        """SELECT date_trunc(:unit, a.at), count(*) FROM approvals a JOIN mint_requests r ON r.id = a.request_id
+        """SELECT date_trunc(:unit, a.at), count(*)
+        FROM approvals a JOIN mint_requests r ON r.id = a.request_id
         WHERE r.tenant = 'acme' AND a.at >= :since GROUP BY 1 ORDER BY 1""",
         since=course.since,
         unit="hour" if span is Span.DAY else "day",
@@ -205,7 +223,8 @@ async def test_the_load_is_what_is_assigned_and_open(crowd):
     standing = await Figures(crowd.database).standing("acme")
     expected = await rows(
         crowd,
-        """SELECT u.name, (SELECT count(*) FROM mint_requests r WHERE r.tenant = 'acme' AND r.assignee = u.name
+        """SELECT u.name, (SELECT count(*) FROM mint_requests r
+            WHERE r.tenant = 'acme' AND r.assignee = u.name
             AND r.status IN ('PENDING', 'APPROVED', 'SUBMITTING', 'ANOMALY')), u.max_load
         FROM users u WHERE u.tenant = 'acme' AND 'approver' = ANY (u.roles) ORDER BY 1""",
     )
@@ -249,7 +268,7 @@ async def test_only_staff_sees_it(house):
 
 @pytest.mark.parametrize("span", [*SPANS, "", "99y", "<script>"])
 async def test_the_page_shows_every_chart_with_its_table(crowd, house, span):
-    """Eight charts, each with title, description and a table; an unknown range is a day, and is not echoed."""
+    """Eight charts, each with title, description and table; an unknown range is a day, and is not echoed."""
     async with house.client("alice") as client:
         answer = await client.get("/dashboard", params={"span": span}, headers=HTML)
     assert answer.status_code == 200
@@ -280,7 +299,14 @@ def test_who_is_away_or_full_is_shown_so():
 
 @pytest.mark.parametrize(
     ("seconds", "text_"),
-    [(0.0, "0 ms"), (0.34, "340 ms"), (1.0, "1.0 s"), (75.0, "1.2 min"), (3600 * 4.2, "4.2 h"), (86400 * 3, "3.0 d")],
+    [
+        (0.0, "0 ms"),
+        (0.34, "340 ms"),
+        (1.0, "1.0 s"),
+        (75.0, "1.2 min"),
+        (3600 * 4.2, "4.2 h"),
+        (86400 * 3, "3.0 d"),
+    ],
 )
 def test_lengths_of_time_are_short(seconds, text_):
     """In the largest unit that they fill."""

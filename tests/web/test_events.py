@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import sys
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import httpx
@@ -14,7 +16,8 @@ from domain.sessions import Person, SessionKind
 from tests.browser.test_inbox import pending
 from tests.db.factories import open_one
 from tests.support.desk import PATIENCE
-from tests.web.test_acks import running
+from tests.support.talk import SECRET_TEXT
+from tests.web.test_acks import ROOT, running
 from web import live
 from web.api import events as api
 from web.live import Hub, Listener, Missed
@@ -197,7 +200,7 @@ async def test_who_does_not_keep_up_is_told_to_load_anew(monkeypatch):
 
 
 async def test_nothing_is_lost_while_many_join_and_leave(seeded, monkeypatch):
-    """Whenever somebody begins to listen, and from wherever: every event behind that point, once, in order."""
+    """Whenever somebody begins to listen, from wherever: every event behind that point, once, in order."""
     monkeypatch.setattr(live, "POLL_SECONDS", 0.005)
     hub, written = Hub(seeded.database), asyncio.Event()
 
@@ -226,6 +229,35 @@ async def test_nothing_is_lost_while_many_join_and_leave(seeded, monkeypatch):
     joins = [hear(start if number % 2 else None, number / 50) for number in range(10)]
     _, *counts = await asyncio.gather(write(60), *joins)
     assert max(counts) >= 60
+
+
+async def test_a_signal_stops_the_process_with_open_streams(site):
+    """SIGTERM to `mintkeeper web`: the stream ends and the process goes, without being killed."""
+    environment = os.environ | {
+        "MINTKEEPER_DATABASE_URL": site.desk.seeded.url,
+        "MINTKEEPER_SESSION_SECRET": SECRET_TEXT,
+    }
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "cli", "web", "--port", "0"),
+        env=environment,
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        async with asyncio.timeout(PATIENCE):
+            url = (await process.stdout.readline()).decode().removeprefix("ready ").strip()
+        async with (
+            httpx.AsyncClient(base_url=url, cookies={COOKIE: await site.token("alice")}) as client,
+            stream(client) as told,
+        ):
+            process.terminate()
+            assert await following(told) is None
+            async with asyncio.timeout(PATIENCE):
+                assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
 
 
 async def test_the_server_stops_with_open_streams(site):

@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from asyncio.subprocess import PIPE, STDOUT
+from pathlib import Path
 
 import pytest
 
@@ -24,16 +25,32 @@ async def site(minting_desk, chromium, password_hash, monkeypatch, tmp_path):
     async with open_site(minting_desk, chromium, password_hash, monkeypatch, tmp_path) as opened:
         ticket = await opened.desk.submit()
         await opened.desk.until_status(ticket, MintStatus.PENDING)
+        opened.ticket = ticket
         yield opened
 
 
-@pytest.mark.parametrize("name", ["rita", "adam"])
-async def test_the_api_is_what_it_says(site, name, tmp_path):
-    """No internal error, no undocumented answer, no wrong type; wrong data is refused, and nobody is let in."""
+def known_parameters(site):
+    """What exists, so that answers are more than 404."""
+    known = {
+        "request_id": site.ticket.id,
+        "name": site.ticket.request.track_number,
+        "run_id": site.ticket.id,
+        "kind": "topic",
+        "policy_id": site.desk.seeded.policy.id,
+    }
+    return "[parameters]\n" + "".join(f'"path.{name}" = "{value}"\n' for name, value in known.items())
+
+
+@pytest.mark.parametrize(("name", "known"), [("rita", False), ("adam", True)])
+async def test_the_api_is_what_it_says(site, name, known, tmp_path):
+    """No internal error, no undocumented answer, no wrong type; wrong data and strangers are refused."""
+    config = tmp_path / "schemathesis.toml"
+    config.write_text(known_parameters(site) if known else "")
     me = await bearer(site.desk.seeded, name)
-    program = os.path.join(os.path.dirname(sys.executable), "schemathesis")
+    program = str(Path(sys.executable).parent / "schemathesis")
     command = [
-        *(program, "run", f"{site.url}/openapi.json", "--url", site.url),
+        *(program, "--config-file", str(config)),
+        *("run", f"{site.url}/openapi.json", "--url", site.url),
         *("-H", f"Authorization: {me['Authorization']}"),
         *("--checks", CHECKS, "--phases", "examples,coverage,fuzzing", "--max-examples", "4"),
         *("--seed", "7", "--generation-database", "none", "--workers", "2", "--max-time", "45"),

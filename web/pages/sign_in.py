@@ -10,7 +10,8 @@ from fastapi.responses import HTMLResponse, Response
 from db import reads
 from domain.errors import AccessRefused, InvalidInput, MintkeeperError, Refused
 from domain.passes import AccessRefusal
-from starter.accounts import NeedsCode, Opened
+from domain.sessions import Opened
+from starter.accounts import NeedsCode
 from web.errors import status_of
 from web.people import COOKIE, SignedIn, check_same_site, field, form_of
 from web.rendering import inner_path, page, redirect, set_cookie

@@ -70,8 +70,7 @@ def stay_chart(course: Course) -> Chart:
     hours = course.sla.avg_time_in_status_hours
     known = [(status, found) for status in _OPEN if (found := hours.get(status.value)) is not None]
     wanted = [
-        Bar(STATUS_NAMES[status], (average,), span_text(average * 3600), colours=(1,))
-        for status, average in known
+        Bar(STATUS_NAMES[status], (average,), _hours_text(average), colours=(1,)) for status, average in known
     ]
     told = ", ".join(f"{bar.name}: {bar.text}" for bar in wanted) or "nothing to average yet"
     rows = tuple((status.value, f"{average:.2f}") for status, average in known)
@@ -178,6 +177,11 @@ def _slots(since: datetime, until: datetime, step: timedelta) -> list[datetime]:
         slots.append(at)
         at += step
     return slots
+
+
+def _hours_text(hours: float) -> str:
+    """Averages come in hundredths of an hour: below that nothing is known."""
+    return span_text(hours * 3600) if hours >= 0.02 else "< 1 min"
 
 
 def span_text(seconds: float) -> str:

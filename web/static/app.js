@@ -122,9 +122,10 @@ function show(page) {
 
 // ---- the stream
 
-const live = main?.dataset.live;
+const host = document.querySelector("[data-live]");
+const live = host?.dataset.live;
 const state = document.querySelector("[data-live-state]");
-let stream = null, behind = main?.dataset.seq ?? null, lost = null;
+let stream = null, behind = host?.dataset.seq ?? null, lost = null;
 news.dataset.said = document.querySelector("[data-summary]")?.textContent.trim() ?? "";
 
 function say(text) {

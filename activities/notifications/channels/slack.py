@@ -107,7 +107,7 @@ class SlackChannel:
             decision_buttons(
                 message.request_id,
                 amount=facts["exact"],
-                destination=facts["destination"],
+                destination=facts.get("destination", ""),
                 acknowledges=bool(message.ack_link),
             )
         ]

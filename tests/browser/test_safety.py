@@ -1,0 +1,355 @@
+"""What somebody who means harm may try: another site's page, another's session, markup in every field."""
+
+import asyncio
+import re
+from datetime import UTC, datetime
+
+import httpx
+import pyotp
+import pytest
+from aiohttp import web
+from fastapi.routing import iter_route_contexts
+from sqlalchemy import text
+
+from db.writes import dictionaries
+from domain.mint_request import MintStatus
+from domain.sessions import MOST_TRIES
+from starter.accounts import NeedsCode
+from tests.support.site import PASSWORD
+from tests.support.talk import SECRET
+from tests.web.test_acks import settings_of
+from web.app import create_app
+from web.people import COOKIE, csrf_of
+
+EVIL = "\"'><img src=x onerror=alert(1)><script>alert(2)</script>{{7*7}}"
+HTML = {"Accept": "text/html"}
+
+
+class Secretive:
+    """As much of the server's state as CSRF tokens follow from."""
+
+    secret = SECRET
+
+
+@pytest.fixture
+async def attacker():
+    """A page on another origin; answers `(its address, what it shows)`."""
+    shown = {}
+
+    async def page(request):
+        return web.Response(text=shown["html"], content_type="text/html")
+
+    app = web.Application()
+    app.router.add_get("/", page)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    yield runner.addresses[0][1], shown
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def pending(site):
+    """A request that waits for its approvers."""
+    ticket = await site.desk.submit()
+    await site.desk.until_status(ticket, MintStatus.PENDING)
+    return ticket
+
+
+async def sign_in(site, name="alice", password=PASSWORD, **more):
+    """Send the sign-in form as a program does."""
+    async with site.client() as nobody:
+        return await nobody.post(
+            "/sign-in", data={"tenant": "acme", "name": name, "password": password, **more}
+        )
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_another_site_s_form_and_script_change_nothing(site, pending, attacker, host):
+    """The victim is signed in, the page is on another origin: nothing happens, and no session changes."""
+    port, shown = attacker
+    paths = (
+        f"/requests/{pending.id}/approve",
+        f"/api/requests/{pending.id}/decisions",
+        "/account/tokens",
+        "/sign-out",
+    )
+    page = await site.page("alice")
+    for path in paths:
+        shown["html"] = (
+            f'<form method="post" action="{site.url}{path}" enctype="text/plain">'
+            '<input name=\'{"verdict":"approve","x":"\' value=\'"}\'></form>'
+            f"<script>fetch('{site.url}{path}', {{method: 'POST', credentials: 'include', mode: 'no-cors',"
+            'body: \'{"verdict": "approve"}\'}).finally(() => document.forms[0].submit())</script>'
+        )
+        await page.goto(f"http://{host}:{port}/")
+        await page.wait_for_url(f"{site.url}/**")
+    await page.goto("/account")
+    assert await page.get_by_role("heading", name="alice").count() == 1
+    assert (await site.desk.record(pending)).approvals == ()
+    async with site.desk.seeded.database.transaction() as tx:
+        assert await tx.value(text("SELECT count(*) FROM sessions WHERE kind = 'token'")) == 0
+    site.complaints.clear()
+    site.foreign.clear()
+
+
+async def test_nobody_is_signed_in_by_another_site(site, attacker):
+    """Login CSRF: the attacker's own name and password, sent by the victim's browser."""
+    await site.give_password("bob")
+    port, shown = attacker
+    fields = {"tenant": "acme", "name": "bob", "password": PASSWORD}
+    inputs = "".join(f'<input name="{name}" value="{value}">' for name, value in fields.items())
+    shown["html"] = (
+        f'<form method="post" action="{site.url}/sign-in">{inputs}</form>'
+        "<script>document.forms[0].submit()</script>"
+    )
+    page = await site.page()
+    await page.goto(f"http://127.0.0.1:{port}/")
+    await page.wait_for_url(f"{site.url}/**")
+    assert COOKIE not in {cookie["name"] for cookie in await page.context.cookies()}
+    site.complaints.clear()
+    site.foreign.clear()
+
+
+async def test_no_page_shows_in_a_frame_and_cookies_are_shut(site):
+    """Headers of every answer; no script reads the session, a given one is not taken over."""
+    await site.give_password("alice")
+    answer = await sign_in(site)
+    cookie = answer.headers["set-cookie"].lower()
+    assert answer.status_code == 303
+    assert all(flag in cookie for flag in ("httponly", "samesite=lax", "path=/"))
+    assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+    async with httpx.AsyncClient(base_url=site.url, cookies={COOKIE: "planted"}) as planted:
+        form = {"tenant": "acme", "name": "alice", "password": PASSWORD}
+        fresh = await planted.post("/sign-in", data=form)
+        assert fresh.cookies[COOKIE] != "planted"
+        assert len(fresh.cookies[COOKIE]) >= 43
+    assert fresh.cookies[COOKIE] != answer.cookies[COOKIE]
+
+
+async def test_a_session_ends_in_the_middle(site, pending):
+    """Deactivated while the page is open: the next click does nothing and leads out."""
+    page = await site.page("alice", f"/requests/{pending.id}")
+    async with site.desk.seeded.database.transaction() as tx:
+        await dictionaries.deactivate_user(
+            tx, tenant="acme", name="alice", actor="adam", at=datetime.now(UTC)
+        )
+    await page.get_by_role("button", name="Sign out").click()
+    await page.get_by_role("heading", name="You are signed out").wait_for()
+    await page.goto(f"/requests/{pending.id}")
+    assert "/sign-in" in page.url
+    site.complaints.clear()
+
+
+async def test_ids_that_were_guessed_lead_nowhere(site, pending):
+    """Every route with an id in its path, as another requester and as another tenant's admin."""
+    seeded = site.desk.seeded
+    who = {"actor": "setup", "at": datetime.now(UTC)}
+    async with seeded.database.transaction() as tx:
+        await dictionaries.set_tenant(tx, tenant="other", name="Other", **who)
+        await dictionaries.set_user(
+            tx, tenant="other", name="olga", roles=["admin", "approver"], tier=3, **who
+        )
+        await dictionaries.set_user(tx, tenant="acme", name="rosa", roles=["requester"], **who)
+        session = await tx.value(text("SELECT id FROM sessions LIMIT 1"))
+    own = ("/acks/", "/invitations/", "/track", "/api/track/", "/static", "/escalations/", "/sign-in")
+    app = create_app(settings_of(seeded, authority=""))
+    found = [one for one in iter_route_contexts(app.routes) if "{" in (one.path or "")]
+    routes = [one for one in found if not one.path.startswith(own)]
+    assert len(routes) > 15
+    for tenant, name in (("acme", "rosa"), ("other", "olga")):
+        opened = await site.accounts.open_session(tenant, name, ("pwd",))
+        person = await site.accounts.person(opened.token)
+        headers = {"X-CSRF-Token": csrf_of(Secretive(), person)}
+        async with httpx.AsyncClient(
+            base_url=site.url, cookies={COOKIE: opened.token}, headers=headers, timeout=60
+        ) as client:
+            for route in routes:
+                for guessed in (pending.id, pending.request.track_number, session or "ws_x"):
+                    path = re.sub(r"{[^}]*}", guessed, route.path)
+                    for method in route.methods - {"HEAD"}:
+                        answer = await client.request(method, path, headers=HTML)
+                        assert answer.status_code < 500, (name, method, path, answer.text[:300])
+                        if answer.status_code == 200:
+                            assert pending.request.destination not in answer.text, (name, path)
+                            assert str(pending.request.memo or "¬") not in answer.text, (name, path)
+    record = await site.desk.record(pending)
+    assert (record.status, record.assignee, record.approvals) == (MintStatus.PENDING, record.assignee, ())
+    assert record.assignee not in ("rosa", "olga")
+
+
+async def test_markup_in_every_field_stays_text(site):
+    """Memo, comment, reason, file name, label, search, next: every page shows it, and no script runs."""
+    ticket = await site.desk.submit(memo=EVIL)
+    await site.desk.until_status(ticket, MintStatus.PENDING)
+    who = {"tenant": "acme", "actor": "adam", "at": datetime.now(UTC)}
+    async with site.desk.seeded.database.transaction() as tx:
+        await dictionaries.set_user(tx, **who, name="zoe", roles=["requester"], email=f"{EVIL}@x.example")
+    async with site.client("alice") as alice:
+        path = f"/api/requests/{ticket.id}"
+        assert (await alice.post(f"{path}/comments", json={"text": EVIL})).status_code == 202
+        named = await alice.post(f"{path}/attachments", json={"filename": f"{EVIL}.txt", "size": 1})
+        assert named.status_code == 201
+        made = await alice.post("/account/tokens", data={"label": EVIL, "days": "1"})
+        assert made.status_code == 200
+        rejected = await alice.post(f"{path}/decisions", json={"verdict": "reject", "reason": EVIL})
+        assert rejected.status_code == 200
+    dialogs = []
+    for name in ("adam", "alice"):
+        page = await site.page(name)
+        page.on("dialog", lambda dialog: dialogs.append(dialog.message))
+        for path in (
+            f"/requests/{ticket.id}",
+            "/requests",
+            "/inbox",
+            "/account",
+            "/account/notifications",
+            "/audit",
+            "/dashboard",
+            "/admin",
+            "/admin/accounts",
+            "/admin/user",
+            "/admin/topic",
+            f"/requests?q={EVIL}&status={EVIL}",
+            f"/inbox?q={EVIL}",
+            f"/audit?q={EVIL}&actor={EVIL}",
+        ):
+            await page.goto(path)
+            assert await page.locator("img[src=x]").count() == 0, path
+            assert "49" not in await page.locator("input[name=q]").all_inner_texts(), path
+    page = await site.page(path=f"/sign-in?next={EVIL}")
+    assert await page.locator("img[src=x]").count() == 0
+    assert dialogs == []
+    site.complaints[:] = [one for one in site.complaints if "the server responded with a status" not in one]
+
+
+async def test_tries_side_by_side_count(site):
+    """Many wrong passwords at once: no more than the limit are looked at, then even the right one waits."""
+    await site.give_password("alice")
+    answers = await asyncio.gather(*(sign_in(site, password=f"wrong password {n}") for n in range(25)))
+    codes = [answer.status_code for answer in answers]
+    assert codes.count(401) <= MOST_TRIES
+    assert codes.count(429) >= 25 - MOST_TRIES
+    assert (await sign_in(site)).status_code == 429
+
+
+async def test_nobody_learns_who_is_a_user(site):
+    """A wrong password, no password, no such user or tenant: the same answer to the letter."""
+    await site.give_password("alice")
+    seen = set()
+    for name, tenant in (
+        ("alice", "acme"),
+        ("bob", "acme"),
+        ("nobody", "acme"),
+        ("alice", "none"),
+        ("\x00", "acme"),
+    ):
+        answer = await sign_in(site, name=name, tenant=tenant, password="wrong password")
+        told = re.search(r'role="alert">([^<]*)', answer.text)
+        seen.add((answer.status_code, told and told[1]))
+    assert seen == {(401, "name or password is not right")}
+
+
+async def test_a_code_is_good_once(site):
+    """Of two who bring the same one at the same moment, one gets in."""
+    await site.give_password("alice")
+    person = await site.accounts.person(await site.token("alice"))
+    key = pyotp.parse_uri(await site.accounts.begin_totp(person))
+    await site.accounts.confirm_totp(person, key.now())
+    async with site.desk.seeded.database.transaction() as tx:
+        await tx.run(text("UPDATE accounts SET totp_last_step = NULL"))
+    step = await site.accounts.sign_in("acme", "alice", PASSWORD, address="x")
+    assert isinstance(step, NeedsCode)
+    form = {"tenant": "acme", "name": "alice", "ticket": step.ticket, "code": key.now()}
+    async with site.client() as nobody:
+        answers = await asyncio.gather(*(nobody.post("/sign-in/code", data=form) for _ in range(3)))
+    assert sorted(answer.status_code for answer in answers) == [303, 403, 403]
+
+
+@pytest.mark.parametrize(
+    "next",
+    [
+        "//evil.example",
+        "https://evil.example",
+        "/\\evil.example",
+        "\\\\evil",
+        "/a\r\nSet-Cookie: x=y",
+        "/\t/evil",
+    ],
+)
+async def test_after_signing_in_one_stays_here(site, next):
+    """Neither another site nor another header comes of it."""
+    await site.give_password("alice")
+    answer = await sign_in(site, next=next)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    assert "x" not in answer.cookies
+
+
+STRANGE = (
+    "\x00",
+    "a\x00b",
+    "\ud800".encode("utf-8", "surrogatepass"),
+    b"\xff\xfe",
+    "x" * 70_000,
+    "\N{PILE OF POO}" * 999,
+)
+
+
+@pytest.mark.parametrize("value", STRANGE, ids=range(len(STRANGE)))
+async def test_strange_text_in_every_form_is_refused_in_one_line(site, pending, value):
+    """NUL, halves of characters, bytes that are no text, very long: 3xx or 4xx, never 5xx."""
+    app = create_app(settings_of(site.desk.seeded, authority=""))
+    posts = [
+        one.path
+        for one in iter_route_contexts(app.routes)
+        if "POST" in (one.methods or ()) and one.path != "/sign-out"
+    ]
+    names = (
+        "name",
+        "tenant",
+        "password",
+        "again",
+        "present",
+        "code",
+        "next",
+        "ticket",
+        "reason",
+        "text",
+        "amount",
+    )
+    more = ("asset", "destination", "topic", "memo", "label", "days", "from", "until", "session", "message")
+    form = dict.fromkeys((*names, *more, "decision_id", "idempotency_key", "q", "assignee"), value)
+    async with site.client("adam") as adam:
+        for path in posts:
+            filled = re.sub(r"{[^}]*}", pending.id, path)
+            answer = await adam.post(filled, data=form)
+            assert answer.status_code < 500 or answer.status_code == 503, (path, answer.text[:400])
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        ("application/json", b"{"),
+        ("text/plain", b"x"),
+        ("multipart/form-data", b"--x"),
+        ("multipart/form-data; boundary=x", b"--x\r\nContent-Disposition: form-data\r\n\r\n"),
+        ("application/x-www-form-urlencoded; charset=nonsense", b"csrf=%ff%fe&a"),
+        ("application/x-www-form-urlencoded", b"a=1&" * 5000),
+        ("\xff".encode("latin-1"), b"x"),
+    ],
+    ids=str,
+)
+async def test_a_wrong_content_type_is_refused(site, pending, kind, content):
+    """Wherever it is sent."""
+    async with site.client("alice") as alice:
+        for path in (
+            "/sign-in",
+            "/sign-in/code",
+            "/account/password",
+            f"/api/requests/{pending.id}/decisions",
+            f"/api/requests/{pending.id}/comments",
+            "/api/requests",
+        ):
+            answer = await alice.post(path, content=content, headers={"Content-Type": kind})
+            assert 300 <= answer.status_code < 500, (path, kind, answer.status_code)
