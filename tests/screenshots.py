@@ -50,7 +50,7 @@ PICTURES = (
     Picture("request-minted", "carol", "/requests/{confirmed}", dark=True),
     Picture("request-phone", "alice", "/requests/{pending}", phone=True),
     Picture("dashboard", "adam", "/dashboard", whole=True),
-    Picture("audit", "lena", "/audit", dark=True),
+    Picture("audit", "lena", "/audit?kind=decision", dark=True),
     Picture("admin", "adam", "/admin/policies/acme-mint-default-1"),
     Picture("track", "", "/track", phone=True),
 )

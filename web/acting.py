@@ -6,9 +6,13 @@ authenticated. Everything else is judged by the request's workflow, exactly as f
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+import rfc8785
 from pydantic import ValidationError
 
 from commands.deciding import refuse_closed
@@ -48,6 +52,8 @@ from starter.requests import Wanted
 from starter.talking import say
 from starter.temporal import reachable
 from web.state import State
+
+_FORM_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 
 
 async def visible(tx: Transaction, person: Person, name: str) -> RequestRecord:
@@ -119,6 +125,17 @@ async def send_step_up_code(state: State, person: Person, record: RequestRecord)
             secret=state.secret,
             at=datetime.now(UTC),
         )
+
+
+def own_decision_id(person: Person, request_id: str, form_id: str) -> str:
+    """The decision id that follows from a form's: always the same for this form, request and person.
+
+    Nobody passes another's decision off as theirs by sending its id. Raises InvalidInput for no id.
+    """
+    if not _FORM_ID.fullmatch(form_id):
+        raise InvalidInput("the form has no decision id: open the page again", "decision_id")
+    told = rfc8785.dumps([person.tenant, person.name, form_id, request_id])
+    return "dc_" + base64.b32encode(hashlib.sha256(told).digest()).decode()[:26]
 
 
 async def decide(

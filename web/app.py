@@ -31,10 +31,9 @@ from web.api import track as track_api
 from web.errors import answer_error, http_error, invalid
 from web.metrics import Scrapes
 from web.openapi import describe
-from web.pages import acks as acks_pages
-from web.pages import admin
 from web.pages import (
     account,
+    admin,
     asking,
     audit,
     bulk,
@@ -48,6 +47,7 @@ from web.pages import (
     sign_in,
     track,
 )
+from web.pages import acks as acks_pages
 from web.pages import requests as pages
 from web.security import SecurityHeaders
 from web.state import State

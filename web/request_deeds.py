@@ -74,7 +74,8 @@ async def cancel(deed: Deed) -> str:
 
 
 async def _decide(deed: Deed, verdict: Verdict) -> str:
-    state, person, record, decision_id = deed.state, deed.person, deed.record, deed.typed("decision_id")
+    state, person, record = deed.state, deed.person, deed.record
+    decision_id = acting.own_decision_id(person, record.request.id, deed.typed("decision_id"))
     done, what = _DONE[verdict]
     async with _in_turn(decision_id):
         # a doubled click brings a code twice, which is good once, or comes when all is over

@@ -47,6 +47,7 @@ STRANGER = (
     "Your Slack user is not linked to an approver of this request: ask an admin for "
     "'mintkeeper user set NAME --slack-user {user}'."
 )
+UNLINKED = "unlinked"
 LATER = "Received: it takes effect as soon as a worker runs."
 ILL = "This can't be done at the moment, and nothing was decided: try again, or open {url}"
 ACTIONS = frozenset({APPROVE, REJECT, ACKNOWLEDGE})
@@ -149,7 +150,7 @@ async def _who(state: State, origin: Origin, slack_user: str) -> tuple[Person, R
         record = await reads.request(tx, origin.request_id)
         person = await slack_approver(tx, record.request.tenant, slack_user) if record else None
     if record is None or person is None:
-        raise DecisionRefused(STRANGER.format(user=slack_user), "unknown_approver")
+        raise DecisionRefused(STRANGER.format(user=slack_user), UNLINKED)
     return person, record
 
 
@@ -166,7 +167,8 @@ def _refusal(state: State, origin: Origin, error: MintkeeperError) -> str:
     if isinstance(error, Unavailable | ConfigurationError):
         log.error("a press in Slack had no effect: %s", error)
         return ILL.format(url=_url(state, origin))
-    return error.message if error.message.startswith("Your Slack") else f"Not recorded: {error.message}"
+    unlinked = isinstance(error, DecisionRefused) and error.reason == UNLINKED
+    return error.message if unlinked else f"Not recorded: {error.message}"
 
 
 def _about(record: RequestRecord) -> str:

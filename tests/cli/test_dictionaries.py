@@ -80,6 +80,19 @@ def test_a_user_is_created_changed_and_deactivated(admin):
     assert "erik" in {user["name"] for user in ok(admin("user", "list", "--tenant=acme", "--json"))["users"]}
 
 
+def test_a_user_is_linked_to_a_slack_account_and_unlinked(admin):
+    """Only to one that nobody of the tenant has, and that looks like one; not both at once."""
+    options = ["--tenant", "acme", "--as", "adam", "--json"]
+    linked = ok(admin("user", "set", "adam", "--slack-user", "U012AB3CD", *options))
+    assert linked["slack_user"] == "U012AB3CD"
+    taken = admin("user", "set", "rita", "--slack-user", "U012AB3CD", *options)
+    assert "linked to adam already" in taken.error["message"]
+    assert "member ID" in str(admin("user", "set", "rita", "--slack-user", "@rita", *options).error)
+    both = admin("user", "set", "adam", "--slack-user", "U012AB3CD", "--no-slack-user", *options)
+    assert both.error["code"] == "invalid_input"
+    assert ok(admin("user", "set", "adam", "--no-slack-user", *options))["slack_user"] is None
+
+
 @pytest.mark.parametrize(
     ("name", "options", "code"),
     [

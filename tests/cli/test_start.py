@@ -63,6 +63,7 @@ def test_the_promised_commands_are_there():
     promised += ["absence set", "absence end", "absence list", "absence show"]
     promised += ["config export", "config apply", "sla check", "sla report"]
     promised += ["keys new", "keys register", "schedules apply", "schedules list"]
-    promised += [f"user {verb}" for verb in ("invite", "password", "reset-totp", "token", "tokens", "sessions")]
+    account = ("invite", "password", "reset-totp", "token", "tokens", "sessions")
+    promised += [f"user {verb}" for verb in account]
     promised += ["schedules pause", "schedules resume", "schedules run"]
     assert set(promised) <= names

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -29,6 +29,7 @@ ORIGIN = Origin(request_id="mr_1", channel="C1", message_ts="1.2")
 words = st.text(max_size=400)
 
 
+@settings(deadline=None)
 @given(amount=words, destination=words, acknowledges=st.booleans())
 def test_buttons_are_within_slacks_limits(amount, destination, acknowledges):
     """Whatever the amount and the destination are called."""
@@ -39,6 +40,7 @@ def test_buttons_are_within_slacks_limits(amount, destination, acknowledges):
     assert {button["value"] for button in buttons_of([row])} == {"mr_1"}
 
 
+@settings(deadline=None)
 @given(about=st.text(min_size=1, max_size=4000))
 def test_the_modal_is_within_slacks_limits(about):
     """It carries along where it came from, and nothing else."""
@@ -47,6 +49,7 @@ def test_the_modal_is_within_slacks_limits(about):
     assert json.loads(view["private_metadata"]) == ORIGIN.model_dump()
 
 
+@settings(deadline=None)
 @given(requester=words, destination=words, code=st.text(max_size=12), reason=st.text(max_size=3000))
 def test_a_whole_message_is_within_slacks_limits(requester, destination, code, reason):
     """All its blocks with the row of buttons among them, above the small print."""

@@ -106,6 +106,7 @@ def test_nothing_can_be_changed_without_a_proof(web, submitted):
         "/escalations/{run_id}/cancel",
         "/escalations/{run_id}/resume",
         "/sendgrid/events",
+        "/slack/interactions",
         "/telegram/updates",
         "/api/requests/{request_id}/comments",
         "/api/requests/{request_id}/attachments",

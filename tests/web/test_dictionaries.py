@@ -1,4 +1,4 @@
-"""`/api/dictionaries` and `/api/config` of the real web server: what everybody reads, what an admin changes."""
+"""`/api/dictionaries` and `/api/config` of the web server: what everybody reads, what an admin changes."""
 
 import asyncio
 import json

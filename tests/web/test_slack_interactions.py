@@ -429,7 +429,9 @@ _fields = st.fixed_dictionaries(
 
 
 @given(document=_json | _fields)
-@hypothesis_settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 async def test_no_garbage_is_ever_a_server_error(web, document):
     """Any JSON at all, signed."""
     assert (await post(web, body_of(document))).status_code in (200, 400)

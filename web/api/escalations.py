@@ -25,9 +25,7 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {400: {}, 403: {}, 404: {}, 409: {}
 
 
 @router.get("/api/escalations")
-async def list_runs(
-    state: Wired, person: SignedIn, tenant: OwnTenant, every: bool = False
-) -> dict[str, Any]:
+async def list_runs(state: Wired, person: SignedIn, tenant: OwnTenant, every: bool = False) -> dict[str, Any]:
     """The tenant's runs that are not over (or every one), the newest first, at most 200.
 
     A mere requester sees those of their own requests.

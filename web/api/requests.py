@@ -183,7 +183,9 @@ async def _vouched(
     request: Request, state: State, person: Person, record: RequestRecord, said: schemas.Verdicted
 ) -> JSONResponse:
     """Decide as the browser's user, whose decision the server signs."""
-    verdict, decision_id = Verdict(said.verdict), said.decision_id or new_decision_id()
+    verdict = Verdict(said.verdict)
+    form_id = said.decision_id or new_decision_id()
+    decision_id = acting.own_decision_id(person, record.request.id, form_id)
     if person.kind is SessionKind.TOKEN:
         raise acting.no_presence()
     stepped_up: tuple[str, ...] = ()

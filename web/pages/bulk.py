@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-import rfc8785
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
@@ -24,7 +21,7 @@ from domain.judgement import judge, wants_step_up
 from domain.records import RequestRecord, Signer
 from domain.sessions import Person
 from starter.ids import new_message_id
-from web.acting import decide, step_up
+from web.acting import decide, own_decision_id, step_up
 from web.pages.sign_in import address_of
 from web.people import Approver, field, form_of
 from web.rendering import page
@@ -103,19 +100,15 @@ def _checked(said: Sequence[str]) -> list[str]:
     return ids
 
 
-def _decision_id(person: Person, form_id: str, request_id: str) -> str:
-    """Always the same for one form, request and person: nobody can pass another's decision off as theirs."""
-    told = rfc8785.dumps([person.tenant, person.name, form_id, request_id])
-    return "dc_" + base64.b32encode(hashlib.sha256(told).digest()).decode()[:26]
-
-
 async def _rows(state: State, person: Person, form_id: str, ids: Sequence[str]) -> list[Row]:
     """The least time left first; what the person may not see is as good as absent."""
     now = datetime.now(UTC)
     async with state.database.transaction() as tx:
         signer = await reads.signer(tx, person.tenant, person.name, now)
         found = await _visible(tx, person, ids)
-    rows = [_row(person, signer, found.get(one), one, _decision_id(person, form_id, one), now) for one in ids]
+    rows = [
+        _row(person, signer, found.get(one), one, own_decision_id(person, one, form_id), now) for one in ids
+    ]
     return sorted(rows, key=lambda row: (row.record is None, row.record.expires_at if row.record else now))
 
 

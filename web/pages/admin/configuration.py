@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,11 +14,12 @@ from starlette.datastructures import FormData, UploadFile
 from db.reads.entries import every_entry
 from db.reads.stellar_channels import channel_accounts
 from db.writes.configuration import Applied, apply_configuration
-from domain.configuration import Change, exported
+from domain.configuration import HIDDEN, Change, exported
 from domain.errors import FieldsError, InvalidInput, MintkeeperError
 from domain.plain_yaml import MOST_BYTES, read_yaml, write_yaml
 from domain.sessions import Person
 from web.pages.admin.changing import fingerprint
+from web.pages.admin.fields import WRITE_ONLY
 from web.pages.admin.guard import AtDesk, by, path, second_factor, shortened
 from web.people import field, form_of
 from web.rendering import page, redirect
@@ -156,4 +158,7 @@ def _change(change: Change) -> dict[str, Any]:
 
 
 def _value(value: Any) -> str:
+    """In one line; of a channel's settings, not what is write-only."""
+    if isinstance(value, Mapping):
+        value = {name: HIDDEN if name in WRITE_ONLY else told for name, told in value.items()}
     return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
