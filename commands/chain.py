@@ -12,9 +12,9 @@ from commands.documents import Document
 from commands.lookup import check_tenant
 from db import reads
 from db.session import Transaction
-from domain.audit import GENESIS_HASH, AuditHead, verify_chain
+from domain.audit import GENESIS_HASH, AuditHead
 from domain.errors import ConfigurationError, InvalidInput
-from domain.proven_decisions import verify_decisions
+from domain.proven_decisions import verify_whole
 from domain.records import AuditEvent
 
 _PAGE = 1000
@@ -77,16 +77,15 @@ def proof_document(events: Sequence[AuditEvent], head: AuditHead | None = None) 
 
     `fault` says what is wrong with the chain, `faults` which decisions nobody had signed, or was entitled to.
     """
-    chain = verify_chain(events, head)
+    chain, proven = verify_whole(events, head)
     document: Document = {
         "tenant": events[0].tenant if events else "",
         "intact": chain.intact,
         "events": chain.events,
         "head": f"{chain.events}:{chain.head_hash}",
     }
-    if not chain.intact:
+    if proven is None:
         return document | {"fault": chain.fault or "the chain is broken"}
-    proven = verify_decisions(events)
     counts = {name: getattr(proven, name) for name in ("decisions", "delegated", "vouched")}
     return document | counts | {"faults": list(proven.faults)}
 

@@ -49,6 +49,8 @@ class PassPurpose(StrEnum):
     """Send the bytes of one announced upload; the subject is the attachment's id."""
     SECOND_FACTOR = "second-factor"
     """The password was right: bring the code of the authenticator; the subject is `tenant/name`."""
+    KNOWN_BROWSER = "known-browser"
+    """Somebody has signed in with it: strangers' tries do not count for it; `tenant/name` likewise."""
 
 
 class SessionSecret:

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from domain import dsse
 from domain.absences import Absence, Delegation, Party, same_person
 from domain.approvals import DECISION_TYPE, Decision, Verdict
+from domain.audit import AuditHead, ChainReport, verify_chain
 from domain.authority import is_proven, prove
 from domain.errors import DecisionRefused, InvalidInput
 from domain.records import AuditEvent
@@ -108,6 +109,15 @@ class _Book:
         )
 
 
+def verify_whole(
+    events: Iterable[AuditEvent], expected_head: AuditHead | None = None
+) -> tuple[ChainReport, DecisionsReport | None]:
+    """`verify_chain` and `verify_decisions` in one pass; of a broken chain nothing is known of decisions."""
+    proving = _Proving()
+    chain = verify_chain(events, expected_head, proving.take)
+    return chain, proving.report() if chain.intact else None
+
+
 def verify_decisions(events: Iterable[AuditEvent]) -> DecisionsReport:
     """Check every decision in a chain whose hashes are verified already.
 
@@ -117,37 +127,70 @@ def verify_decisions(events: Iterable[AuditEvent]) -> DecisionsReport:
     was signed by the absent approver or an admin with a key of that moment; the delegate was not away, and
     neither of both had asked for the mint.
     """
-    book, faults = _Book(), []
-    decisions = delegated = vouched = 0
+    proving = _Proving()
     for event in events:
-        content = json.loads(event.body)
-        on_behalf_of = content["details"].get("onBehalfOf")
-        if content["kind"] in _DECISIONS:
-            decisions += 1
-            delegated += on_behalf_of is not None
-            who = content["actor"] + (f" for {on_behalf_of}" if on_behalf_of is not None else "")
-            try:
-                vouched += _check_signature(book, content)
-                _check_requester(book, content)
-                if on_behalf_of is not None:
-                    _check(book, event.tenant, content)
-            except (_Unproven, DecisionRefused, InvalidInput, dsse.EnvelopeRefused) as error:
-                faults.append(f"event {event.seq}, {who}: {error}")
-            except (ValidationError, KeyError, TypeError, ValueError):
-                faults.append(f"event {event.seq}: its delegation can't be read")
+        proving.take(event, json.loads(event.body))
+    return proving.report()
+
+
+@dataclass
+class _Proving:
+    """Goes from event to event, and proves each decision from those before it."""
+
+    book: _Book = field(default_factory=_Book)
+    decisions: int = 0
+    delegated: int = 0
+    vouched: int = 0
+    faults: list[str] = field(default_factory=list)
+
+    def take(self, event: AuditEvent, content: Mapping[str, Any]) -> None:
+        """The next event, and what it says."""
+        kind = content["kind"]
+        if kind in _DECISIONS:
+            self._prove(event, content)
         else:
-            _note(book, content["kind"], content["details"])
+            _note(self.book, content)
+        if kind == "decision.approve":
+            try:
+                twice = self.book.use(content)
+            except (KeyError, TypeError):
+                # it says neither who nor what for, which has been named
+                return
+            if twice is not None:
+                self.faults.append(f"event {event.seq}, {content['actor']}: {twice} has approved before")
+
+    def report(self) -> DecisionsReport:
+        """What was found until now."""
+        return DecisionsReport(
+            decisions=self.decisions,
+            delegated=self.delegated,
+            vouched=self.vouched,
+            faults=tuple(self.faults),
+        )
+
+    def _prove(self, event: AuditEvent, content: Mapping[str, Any]) -> None:
+        on_behalf_of = content["details"].get("onBehalfOf")
+        self.decisions += 1
+        self.delegated += on_behalf_of is not None
+        who = str(content.get("actor")) + (f" for {on_behalf_of}" if on_behalf_of is not None else "")
+        try:
+            self.vouched += _check_signature(self.book, content)
+            _check_requester(self.book, content)
+            if on_behalf_of is not None:
+                _check(self.book, event.tenant, content)
+        except (_Unproven, DecisionRefused, InvalidInput, dsse.EnvelopeRefused) as error:
+            self.faults.append(f"event {event.seq}, {who}: {error}")
+        except (AttributeError, KeyError, TypeError, ValueError):
+            what = "delegation" if on_behalf_of is not None else "decision"
+            self.faults.append(f"event {event.seq}: its {what} can't be read")
+
+
+def _note(book: _Book, content: Mapping[str, Any]) -> None:
+    try:
+        book.note(content["kind"], content["details"])
         if content["kind"] == "request.opened":
             book.requesters[content["requestId"]] = content["actor"]
-        if content["kind"] == "decision.approve" and (twice := book.use(content)) is not None:
-            faults.append(f"event {event.seq}, {content['actor']}: {twice} has approved before")
-    return DecisionsReport(decisions=decisions, delegated=delegated, vouched=vouched, faults=tuple(faults))
-
-
-def _note(book: _Book, kind: str, details: Mapping[str, Any]) -> None:
-    try:
-        book.note(kind, details)
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         # what can't be read proves nothing, and the decisions that need it are named
         return
 

@@ -23,6 +23,9 @@ INVITATION: Final = timedelta(hours=48)
 LONGEST_TOKEN: Final = timedelta(days=366)
 """An API token that nobody renews ends some day."""
 
+KNOWN_BROWSER: Final = timedelta(days=90)
+"""So long a browser is known that somebody has signed in with."""
+
 TRIES_WINDOW: Final = timedelta(minutes=15)
 MOST_TRIES: Final = 10
 """Wrong passwords or codes for one account from one address within the window."""

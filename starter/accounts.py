@@ -41,6 +41,11 @@ _DRIFT = (0, -1, 1)
 
 _SEEN_EVERY = timedelta(minutes=1)
 
+_SIGNED_IN = "/signed-in"
+"""Tries of somebody who is let in already: strangers who try to sign in must not stop their decisions."""
+_PRESENT = "/present-password"
+"""Apart from codes: a right password must not let anybody begin to guess codes anew."""
+
 _hasher = PasswordHasher()
 _hashing = asyncio.Semaphore(2)
 """Each hash takes 64 MiB and some 50 ms of a core: a flood of them must not take the machine."""
@@ -61,24 +66,37 @@ class Accounts:
         self._secret = secret
 
     async def sign_in(
-        self, tenant: str, name: str, password: str, *, address: str, label: str = ""
+        self, tenant: str, name: str, password: str, *, address: str, label: str = "", browser: str = ""
     ) -> Opened | NeedsCode:
-        """By password; raises AccessRefused (wrong, or too many tries), whatever of both names is wrong."""
-        key = await self._try(tenant, name, address)
+        """By password; raises AccessRefused (wrong, or too many tries), whatever of both names is wrong.
+
+        `browser`: what `known_browser` gave it, if anything.
+        """
+        apart = self._apart(tenant, name, browser)
+        key = await self._try(tenant, name, address, apart)
         account = await self._account(tenant, name)
         known = account is not None and account.active and account.password_hash is not None
         stored = account.password_hash if account is not None and known else None
         if not await _is_password(stored, password) or account is None or stored is None:
             raise AccessRefused("name or password is not right", AccessRefusal.WRONG_PASSWORD)
-        if _hasher.check_needs_rehash(stored):
-            await self._rehash(account, stored, password)
         if account.totp_confirmed_at is not None:
             return NeedsCode(self._ticket(account))
-        await self._forget(key, address)
-        return await self.open_session(tenant, name, ("pwd",), label=label)
+        await self._forget(key)
+        opened = await self.open_session(tenant, name, ("pwd",), label=label, shown=account)
+        if _hasher.check_needs_rehash(stored):
+            await self._rehash(account, stored, password)
+        return opened
 
     async def second_step(
-        self, tenant: str, name: str, ticket: str, code: str, *, address: str, label: str = ""
+        self,
+        tenant: str,
+        name: str,
+        ticket: str,
+        code: str,
+        *,
+        address: str,
+        label: str = "",
+        browser: str = "",
     ) -> Opened:
         """By the code of the authenticator, after the password; raises AccessRefused."""
         account = await self._account(tenant, name)
@@ -90,16 +108,21 @@ class Accounts:
             subject=subject,
             now=datetime.now(UTC),
         )
-        key = await self._try(tenant, name, address)
+        key = await self._try(tenant, name, address, self._apart(tenant, name, browser))
         await self._use_code(tenant, name, code)
-        await self._forget(key, address)
-        return await self.open_session(tenant, name, ("pwd", "otp"), label=label)
+        await self._forget(key)
+        return await self.open_session(tenant, name, ("pwd", "otp"), label=label, shown=account)
+
+    def known_browser(self, tenant: str, name: str) -> str:
+        """What a browser that has signed in keeps: nobody can lock it out by wrong tries elsewhere."""
+        until = datetime.now(UTC) + sessions.KNOWN_BROWSER
+        return issue_pass(self._secret, PassPurpose.KNOWN_BROWSER, f"{tenant}/{name}", until)
 
     async def step_up(self, person: Person, code: str, *, address: str) -> None:
         """Check a fresh code of a signed-in person's authenticator, and use it up; raises AccessRefused."""
-        key = await self._try(person.tenant, person.name, address)
+        key = await self._try(person.tenant, person.name, address, _SIGNED_IN)
         await self._use_code(person.tenant, person.name, code)
-        await self._forget(key, address)
+        await self._forget(key)
 
     async def open_session(
         self,
@@ -110,10 +133,26 @@ class Accounts:
         kind: SessionKind = SessionKind.BROWSER,
         label: str = "",
         lasting: timedelta = sessions.LONGEST,
+        shown: Account | None = None,
     ) -> Opened:
-        """Let somebody who was authenticated by these means in."""
+        """Let somebody who was authenticated by these means in.
+
+        `shown`: the account whose password they have shown. Raises AccessRefused where that, or its
+        authenticator, is another by now: its sessions have ended, and this one must not come after them.
+        """
         token, now = secrets.token_urlsafe(32), datetime.now(UTC)
         async with self._database.transaction() as tx:
+            if shown is not None and not await writes.stands(
+                tx,
+                tenant=tenant,
+                name=name,
+                password_hash=shown.password_hash,
+                with_totp=shown.totp_confirmed_at is not None,
+            ):
+                raise AccessRefused(
+                    "your password or authenticator has just changed: begin again",
+                    AccessRefusal.WRONG_PASSWORD,
+                )
             await writes.open_session(
                 tx,
                 session_id=new_session_id(),
@@ -164,12 +203,7 @@ class Accounts:
         Raises AccessRefused for a wrong one, which counts as a try to sign in, and InvalidInput.
         """
         hashed = await hash_password(check_password(new, person.name))
-        key = await self._try(person.tenant, person.name, address)
-        account = await self._account(person.tenant, person.name)
-        stored = account.password_hash if account is not None else None
-        if not await _is_password(stored, present):
-            raise AccessRefused("the present password is not right", AccessRefusal.WRONG_PASSWORD)
-        await self._forget(key, address)
+        await self.check_present(person, present, address=address)
         async with self._database.transaction() as tx:
             await writes.set_password(
                 tx,
@@ -180,6 +214,15 @@ class Accounts:
                 at=datetime.now(UTC),
                 kept=person.session_id,
             )
+
+    async def check_present(self, person: Person, present: str, *, address: str) -> None:
+        """Whoever sits there knows the password; raises AccessRefused for a wrong one, which is counted."""
+        key = await self._try(person.tenant, person.name, address, _PRESENT)
+        account = await self._account(person.tenant, person.name)
+        stored = account.password_hash if account is not None else None
+        if not await _is_password(stored, present):
+            raise AccessRefused("the present password is not right", AccessRefusal.WRONG_PASSWORD)
+        await self._forget(key)
 
     async def remove_totp(self, person: Person, code: str, *, address: str) -> None:
         """Forget one's authenticator, by a code of it; one's sessions end. Raises AccessRefused."""
@@ -277,10 +320,13 @@ class Accounts:
             # a NUL character: nobody is called that
             return None
 
-    async def _try(self, tenant: str, name: str, address: str) -> str:
-        """Count the try before it is looked at; raises AccessRefused when there were too many."""
-        key = hashlib.sha256(f"{tenant}/{name.casefold()}".encode()).hexdigest()
-        now = datetime.now(UTC)
+    async def _try(self, tenant: str, name: str, address: str, apart: str) -> tuple[str, str]:
+        """Count the try before it is looked at; raises AccessRefused when there were too many.
+
+        Tries that were made `apart` from others count among themselves only.
+        """
+        key = hashlib.sha256(f"{tenant}/{name.casefold()}{apart}".encode()).hexdigest()
+        address, now = f"{address}{apart}", datetime.now(UTC)
         async with self._database.transaction() as tx:
             await writes.note_try(tx, try_id=new_message_id(), account=key, address=address, at=now)
         # of tries side by side none is counted before it is written: each one sees all that came before
@@ -295,11 +341,26 @@ class Accounts:
                 f"too many tries: wait {minutes} minutes, or ask an admin for an invitation",
                 AccessRefusal.TOO_MANY_TRIES,
             )
-        return key
+        return key, address
 
-    async def _forget(self, key: str, address: str) -> None:
+    def _apart(self, tenant: str, name: str, browser: str) -> str:
+        """A browser that the user has signed in with has tries of its own."""
+        try:
+            check_pass(
+                self._secret,
+                browser,
+                purpose=PassPurpose.KNOWN_BROWSER,
+                subject=f"{tenant}/{name}",
+                now=datetime.now(UTC),
+            )
+        except AccessRefused:
+            return ""
+        return "/" + hashlib.sha256(browser.encode()).hexdigest()
+
+    async def _forget(self, tried: tuple[str, str]) -> None:
+        account, address = tried
         async with self._database.transaction() as tx:
-            await writes.forget_tries(tx, account=key, address=address)
+            await writes.forget_tries(tx, account=account, address=address)
 
     async def _rehash(self, account: Account, stored: str, password: str) -> None:
         new = await hash_password(password)

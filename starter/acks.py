@@ -143,6 +143,9 @@ async def acknowledge_as(
     """
     now = datetime.now(UTC)
     subject = AckSubject.of_request(record, now)
+    if subject.over and now >= record.expires_at:
+        # they have followed no link that could be too old
+        check_subject(subject)
     async with database.transaction() as tx:
         press = await reads.message_for(
             tx,

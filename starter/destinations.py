@@ -66,8 +66,8 @@ class Destinations:
         return Look(outlook, destination.ledger)
 
     def _client(self) -> httpx.AsyncClient:
-        # no proxy of the environment: it is the operator's own Horizon
-        return httpx.AsyncClient(base_url=self.url.rstrip("/"), timeout=self.seconds, trust_env=False)
+        # no proxy of the environment: it is the operator's own Horizon; the look as a whole has the limit
+        return httpx.AsyncClient(base_url=self.url.rstrip("/"), timeout=None, trust_env=False)  # noqa: S113
 
     async def _newest(self, http: httpx.AsyncClient) -> int:
         """The newest ledger's close time in Unix seconds, of the network that is ours."""

@@ -15,8 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-from authlib.common.errors import AuthlibBaseError
-from authlib.integrations.httpx_client import AsyncOAuth2Client
+from authlib.oauth2.client import OAuth2Client
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
@@ -88,18 +87,25 @@ class Provider:
     async def begin(self, redirect_uri: str) -> Begun:
         """Where to send the browser; raises Unavailable."""
         nonce, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(48)
-        async with self._client(redirect_uri) as client:
+        async with self._client() as client:
             known = await self._discover(client)
-            url, state = client.create_authorization_url(
-                known["authorization_endpoint"], nonce=nonce, code_verifier=verifier
-            )
+        asking = OAuth2Client(
+            None,
+            self._settings.oidc_client_id,
+            scope="openid email profile",
+            redirect_uri=redirect_uri,
+            code_challenge_method="S256",
+        )
+        url, state = asking.create_authorization_url(
+            known["authorization_endpoint"], nonce=nonce, code_verifier=verifier
+        )
         return Begun(url, state, nonce, verifier)
 
     async def finish(self, begun: Begun, code: str, redirect_uri: str) -> Federated:
         """Who has come back with a code; raises AccessRefused for anything that isn't right, Unavailable."""
-        async with self._client(redirect_uri) as client:
+        async with self._client() as client:
             known = await self._discover(client)
-            id_token = await _exchange(client, known["token_endpoint"], code, begun.verifier)
+            id_token = await self._exchange(client, known["token_endpoint"], code, begun, redirect_uri)
             keys = await _get(client, known["jwks_uri"])
         claims = self._claims(id_token, keys, begun.nonce)
         amr = claims.get("amr")
@@ -107,20 +113,13 @@ class Provider:
         name = await self._user(claims)
         return Federated(self._settings.oidc_tenant, name, ("fed", "otp") if strong else ("fed",))
 
-    def _client(self, redirect_uri: str) -> AsyncOAuth2Client:
-        return AsyncOAuth2Client(
-            self._settings.oidc_client_id,
-            self._settings.oidc_client_secret,
-            scope="openid email profile",
-            redirect_uri=redirect_uri,
-            code_challenge_method="S256",
-            timeout=SECONDS,
-            follow_redirects=False,
-            # no proxy leads to this machine
-            trust_env=not _is_loopback(self._issuer),
+    def _client(self) -> httpx.AsyncClient:
+        # no proxy leads to this machine
+        return httpx.AsyncClient(
+            timeout=SECONDS, follow_redirects=False, trust_env=not _is_loopback(self._issuer)
         )
 
-    async def _discover(self, client: AsyncOAuth2Client) -> dict[str, Any]:
+    async def _discover(self, client: httpx.AsyncClient) -> dict[str, Any]:
         known = await _get(client, f"{self._issuer.rstrip('/')}/.well-known/openid-configuration")
         if known.get("issuer") != self._issuer:
             raise Unavailable(f"the provider says that it is another issuer than {self._issuer}")
@@ -128,6 +127,27 @@ class Provider:
             if not isinstance(known.get(name), str) or not _is_safe(known[name]):
                 raise Unavailable(f"the provider's {name} can't be used")
         return known
+
+    async def _exchange(
+        self, client: httpx.AsyncClient, endpoint: str, code: str, begun: Begun, redirect_uri: str
+    ) -> str:
+        """The id token for a code (RFC 6749, 4.1.3; RFC 7636, 4.5); raises AccessRefused, Unavailable."""
+        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
+        secret = (self._settings.oidc_client_id, self._settings.oidc_client_secret)
+        try:
+            answer = await client.post(endpoint, data={**form, "code_verifier": begun.verifier}, auth=secret)
+            if answer.is_server_error:
+                answer.raise_for_status()
+            token = answer.json()
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+            raise _down(error) from error
+        if not isinstance(token, dict) or "error" in token:
+            reason = token["error"] if isinstance(token, dict) else "no object"
+            raise _refused(f"the provider does not take the code: {reason}")
+        id_token = token.get("id_token")
+        if not isinstance(id_token, str) or len(id_token) > _LONGEST:
+            raise _refused("the provider sent no id token")
+        return id_token
 
     def _claims(self, id_token: str, keys: dict[str, Any], nonce: str) -> dict[str, Any]:
         """What the id token says, once it is proven to be for us, now; raises AccessRefused."""
@@ -188,23 +208,10 @@ class Provider:
         return {"email": value}
 
 
-async def _exchange(client: AsyncOAuth2Client, endpoint: str, code: str, verifier: str) -> str:
-    try:
-        token = await client.fetch_token(endpoint, code=code, code_verifier=verifier)
-    except AuthlibBaseError as error:
-        raise _refused(f"the provider does not take the code: {error}") from error
-    except (httpx.HTTPError, ValueError) as error:
-        raise _down(error) from error
-    id_token = token.get("id_token")
-    if not isinstance(id_token, str) or len(id_token) > _LONGEST:
-        raise _refused("the provider sent no id token")
-    return id_token
-
-
-async def _get(client: AsyncOAuth2Client, url: str) -> dict[str, Any]:
+async def _get(client: httpx.AsyncClient, url: str) -> dict[str, Any]:
     """A JSON object of the provider; raises Unavailable."""
     try:
-        answer = await client.request("GET", url, withhold_token=True)
+        answer = await client.get(url)
         answer.raise_for_status()
         document = answer.json()
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:

@@ -36,12 +36,14 @@ from domain.dsse import EnvelopeRefused, unverified_payload, verify
 from domain.errors import (
     AccessRefused,
     DecisionRefused,
+    IdempotencyConflict,
     InvalidInput,
     NotFound,
     NotOpen,
     Unavailable,
 )
 from domain.judgement import wants_step_up
+from domain.mint_request import MintRequest
 from domain.passes import AccessRefusal
 from domain.records import RequestRecord
 from domain.sessions import Person, SessionKind
@@ -53,7 +55,8 @@ from starter.talking import say
 from starter.temporal import reachable
 from web.state import State
 
-_FORM_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
+FORM_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
+"""What a form of ours is known by: the same one sent twice is done once."""
 
 
 async def visible(tx: Transaction, person: Person, name: str) -> RequestRecord:
@@ -127,12 +130,24 @@ async def send_step_up_code(state: State, person: Person, record: RequestRecord)
         )
 
 
+def check_seen(record: RequestRecord, digest: str) -> None:
+    """Raise DecisionRefused where the request is not what the person saw; no digest: they say nothing of it.
+
+    What somebody confirms is what is signed: nothing else is put in its place between page and click.
+    """
+    if digest and digest != record.request.digest():
+        raise DecisionRefused(
+            "the content of this request is not what the page showed: open it again, and tell an admin",
+            RefusalReason.WRONG_REQUEST,
+        )
+
+
 def own_decision_id(person: Person, request_id: str, form_id: str) -> str:
     """The decision id that follows from a form's: always the same for this form, request and person.
 
     Nobody passes another's decision off as theirs by sending its id. Raises InvalidInput for no id.
     """
-    if not _FORM_ID.fullmatch(form_id):
+    if not FORM_ID.fullmatch(form_id):
         raise InvalidInput("the form has no decision id: open the page again", "decision_id")
     told = rfc8785.dumps([person.tenant, person.name, form_id, request_id])
     return "dc_" + base64.b32encode(hashlib.sha256(told).digest()).decode()[:26]
@@ -158,6 +173,7 @@ async def decide(
         raise no_presence()
     if not state.authority.has_keys:
         raise Unavailable("decisions by browser are not set up: MINTKEEPER_AUTHORITY_KEY is not set")
+    state.pace.take(person, record.request.id)
     decision = make_decision(
         decision_id=decision_id,
         request_id=record.request.id,
@@ -196,6 +212,7 @@ async def deliver_signed(
         verify(envelope, DECISION_TYPE, signer.public_keys if signer else ())
     except EnvelopeRefused as error:
         raise DecisionRefused(error.message, RefusalReason.BAD_SIGNATURE) from error
+    state.pace.take(person, record.request.id)
     return decision.decision_id, await _send(state, person, decision, envelope)
 
 
@@ -227,6 +244,7 @@ async def assign(
         message = AssignMessage(actor=person.name, assignee=assignee, message_id=new_message_id())
     except ValidationError as error:
         raise InvalidInput("there is no such user", "assignee") from error
+    state.pace.take(person, record.request.id)
     try:
         async with reachable(await state.temporal()) as client:
             return await send_assignment(client, record.request.id, verb, message)
@@ -248,15 +266,25 @@ async def comment(state: State, person: Person, record: RequestRecord, text: str
     return await say(state.temporal, state.database, record, message)
 
 
-async def submit(state: State, wanted: Wanted) -> Receipt:
+async def submit(state: State, person: Person, wanted: Wanted) -> Receipt:
     """Ask for a mint; raises what `commands.submitting` does."""
-    request = prepare(wanted, state.settings)
-    submitter = Submitter(state.database, await state.temporal(), state.settings)
-    return await submitter.submit(request, keyed=wanted.key is not None)
+    return await _submit(state, person, prepare(wanted, state.settings), keyed=wanted.key is not None)
 
 
 async def resubmit(state: State, person: Person, record: RequestRecord, *, key: str | None) -> Receipt:
     """Ask again for what ended without a mint, as this person; raises Refused where that is not allowed."""
     request = prepare_again(record, state.settings, requester=person.name, key=key)
+    return await _submit(state, person, request, keyed=key is not None)
+
+
+async def _submit(state: State, person: Person, request: MintRequest, *, keyed: bool) -> Receipt:
     submitter = Submitter(state.database, await state.temporal(), state.settings)
-    return await submitter.submit(request, keyed=key is not None)
+    try:
+        return await submitter.submit(request, keyed=keyed)
+    except IdempotencyConflict as error:
+        try:
+            await load_visible(state, person, request.id)
+        except NotFound:
+            # whose it is, and under which id, is nothing to who may not see it
+            raise IdempotencyConflict("this key is taken: use another key") from error
+        raise

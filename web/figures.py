@@ -1,15 +1,13 @@
-"""The figures of the dashboard: counted once for everybody who looks at the same moment."""
+"""The figures of the dashboard: counted once for everybody of a tenant who looks at the same moment."""
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Final, Generic, TypeVar
+from typing import Final
 
 from db.reads import dashboard as reads
 from db.reads.assignment import candidates
@@ -21,14 +19,13 @@ from domain.assignment import Candidate
 from domain.mint_request import MintStatus
 from domain.sla import Place
 from domain.sla_report import TenantSla, build_report
+from web.background import Background
+from web.kept import Kept
 
 MOST_CASES: Final = 10
 """Requests of each kind that the list of what needs attention is made of, and how long it gets."""
 
 _NOW_SECONDS: Final = 5.0
-
-Key = TypeVar("Key", bound=Hashable)
-Value = TypeVar("Value")
 
 
 class Span(StrEnum):
@@ -93,36 +90,18 @@ class Course:
     approvals: Sequence[Count]
 
 
-class Kept(Generic[Key, Value]):
-    """Answers that are kept for a while: whoever asks meanwhile, or at the same time, gets the same."""
-
-    def __init__(self, make: Callable[[Key], Awaitable[Value]], seconds: Callable[[Key], float]) -> None:
-        self._make, self._seconds = make, seconds
-        self._kept: dict[Key, tuple[float, Value]] = {}
-        self._turns: dict[Key, asyncio.Lock] = defaultdict(asyncio.Lock)
-
-    async def get(self, key: Key) -> Value:
-        """The answer for a key, no older than its seconds."""
-        async with self._turns[key]:
-            kept = self._kept.get(key)
-            if kept is None or time.monotonic() - kept[0] > self._seconds(key):
-                kept = time.monotonic(), await self._make(key)
-                self._kept[key] = kept
-            return kept[1]
-
-
 class Figures:
     """Counts what a tenant's dashboard shows; raises Unavailable when the database is away, or too slow."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, background: Background) -> None:
         self._database = database
-        self._standing: Kept[str, Standing] = Kept(self._count_standing, lambda _: _NOW_SECONDS)
+        self._standing: Kept[str, Standing] = Kept(self._count_standing, lambda _: _NOW_SECONDS, background)
         self._course: Kept[tuple[str, Span], Course] = Kept(
-            self._count_course, lambda key: key[1].kept_seconds
+            self._count_course, lambda key: key[1].kept_seconds, background
         )
 
     async def standing(self, tenant: str) -> Standing:
-        """How things are, a few seconds old at most."""
+        """How things are at its `at`: a few seconds old, or as `web.kept` has it."""
         return await self._standing.get(tenant)
 
     async def course(self, tenant: str, span: Span) -> Course:

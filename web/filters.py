@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from markupsafe import Markup
@@ -24,7 +23,7 @@ def local(moment: datetime | None, person: Person | None = None) -> Markup:
     """
     if moment is None:
         return Markup("")
-    there = moment.astimezone(_zone(person.time_zone if person is not None else "UTC"))
+    there = moment.astimezone(zone_of(person))
     year = f" {there.year}" if there.year != datetime.now(there.tzinfo).year else ""
     text = f"{there.day} {there:%b}{year} {there:%H:%M} {there:%Z}"
     return Markup('<time datetime="{}">{}</time>').format(_iso(moment), text)
@@ -76,10 +75,10 @@ def short_account(account: str) -> Markup:
     return Markup('<span class="mono account" title="{}">{}</span>').format(account, text)
 
 
-@lru_cache(maxsize=512)
-def _zone(name: str) -> ZoneInfo:
+def zone_of(person: Person | None) -> ZoneInfo:
+    """The person's zone; UTC for nobody's, and for one that this machine doesn't know."""
     try:
-        return ZoneInfo(name)
+        return ZoneInfo(person.time_zone if person is not None else "UTC")
     except (ZoneInfoNotFoundError, ValueError):
         return ZoneInfo("UTC")
 

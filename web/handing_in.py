@@ -13,7 +13,7 @@ from domain.errors import InvalidInput, MintkeeperError
 from starter import uploads
 from storage import CHUNK
 from web.documents import storage_of
-from web.people import field
+from web.people import check_size, field
 from web.state import State, Wired
 
 _AROUND: Final = 256 * 1024
@@ -23,15 +23,11 @@ _AROUND: Final = 256 * 1024
 async def bounded(request: Request, state: Wired) -> AsyncIterator[None]:
     """Refuse a form that is too large before anything of it is read; raises InvalidInput.
 
-    A server reads no more of a body than its length says; browsers always say it. Afterwards what was kept
-    of it on the way is removed.
+    Afterwards what was kept of it on the way is removed.
     """
-    told = request.headers.get("content-length", "")
-    if not told.isdecimal():
-        raise InvalidInput("the form has no length: send it with a browser", "document")
-    if int(told) > state.settings.upload_max_bytes + _AROUND:
-        most = state.settings.upload_max_bytes
-        raise InvalidInput(f"the document is too large: at most {most} bytes are allowed", "document")
+    most = state.settings.upload_max_bytes
+    request.state.most_bytes = most + _AROUND
+    check_size(request, most + _AROUND, "document")
     try:
         yield
     finally:

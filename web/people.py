@@ -16,7 +16,7 @@ from fastapi import Depends, Query, Request
 from starlette.datastructures import FormData, UploadFile
 
 from domain.approvals import ActorRole
-from domain.errors import AccessRefused, NotFound
+from domain.errors import AccessRefused, InvalidInput, NotFound
 from domain.passes import AccessRefusal
 from domain.sessions import Person, SessionKind
 from web.state import State, Wired
@@ -25,6 +25,9 @@ COOKIE = "mintkeeper_session"
 CSRF_FIELD, CSRF_HEADER = "csrf", "x-csrf-token"
 REFRESH_HEADER = "x-mintkeeper-refresh"
 """A page that keeps itself up to date says so: that must not keep a session alive with nobody there."""
+
+MOST_BYTES = 2 * 1024 * 1024
+"""Of a form: a configuration may have half of it."""
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _OURS = frozenset({"same-origin", "none"})
@@ -121,8 +124,31 @@ def check_same_site(request: Request) -> None:
         raise _cross_site()
 
 
+def check_size(request: Request, most: int, name: str = "form") -> None:
+    """Refuse a body that is too large, or does not say how large it is, unread; raises InvalidInput.
+
+    A server reads no more of a body than its length says; browsers always say it.
+    """
+    chunked = "transfer-encoding" in request.headers
+    told = request.headers.get("content-length", "" if chunked else "0")
+    if not told.isdecimal():
+        raise InvalidInput("the form has no length: send it with a browser", name)
+    if len(told) > 18 or int(told) > most:
+        raise InvalidInput(f"the {name} is too large: at most {most} bytes are allowed", name)
+
+
+def address_of(request: Request) -> str:
+    """Where somebody asks from, for counting tries."""
+    return request.client.host if request.client else "unknown"
+
+
 async def form_of(request: Request) -> FormData:
-    """The fields of a form of ours, at most one file among them."""
+    """The fields of a form of ours, at most one file among them; raises InvalidInput for a larger one.
+
+    Whoever sends a file has it kept on our disk, so its size is asked first: a page that takes documents
+    says in `request.state.most_bytes` how large its form may be.
+    """
+    check_size(request, getattr(request.state, "most_bytes", MOST_BYTES))
     return await request.form(max_files=1, max_fields=300, max_part_size=64 * 1024)
 
 
@@ -130,6 +156,20 @@ def field(form: FormData, name: str) -> str:
     """A field's text, empty when there is none, with the line ends that we store."""
     value = form.get(name, "")
     return "" if isinstance(value, UploadFile) else value.replace("\r\n", "\n")
+
+
+async def text_of(form: FormData, most: int) -> str:
+    """The field `file`, if a file of at most so many bytes was chosen, else `text`; raises InvalidInput."""
+    file = form.get("file")
+    if not isinstance(file, UploadFile) or not file.filename:
+        return field(form, "text")
+    content = await file.read(most + 1)
+    if len(content) > most:
+        raise InvalidInput(f"the file has more than {most} bytes", "file")
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidInput("the file is not UTF-8 text", "file") from error
 
 
 async def still_there(request: Request, state: State) -> Person | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -10,8 +11,8 @@ from typing import Final
 
 from db import reads
 from db.session import Database
-from domain.audit import GENESIS_HASH, AuditHead, verify_chain
-from domain.proven_decisions import DecisionsReport, verify_decisions
+from domain.audit import GENESIS_HASH, AuditHead
+from domain.proven_decisions import DecisionsReport, verify_whole
 from domain.records import AuditEvent
 
 PAGE: Final = 1000
@@ -91,14 +92,16 @@ async def verify(database: Database, tenant: str) -> Verdict:
     """What `mintkeeper audit verify` checks, and that the chain ends with the database's head."""
     head = await head_of(database, tenant)
     reader = _Reader(database, head, asyncio.get_running_loop())
-    return await asyncio.to_thread(_verify, reader)
+    try:
+        return await asyncio.to_thread(_verify, reader)
+    finally:
+        # a server that stops cancels this, but not the thread, for which it would wait
+        reader.ends = -math.inf
 
 
 def _verify(reader: _Reader) -> Verdict:
     try:
-        chain = verify_chain(reader.events(), reader.head)
-        if not chain.intact:
-            return Verdict(reader.head, chain.events, chain.fault)
-        return Verdict(reader.head, chain.events, decisions=verify_decisions(reader.events()))
+        chain, decisions = verify_whole(reader.events(), reader.head)
+        return Verdict(reader.head, chain.events, chain.fault, decisions)
     except _TooLong:
         return Verdict(reader.head, reader.read, given_up=True)

@@ -23,8 +23,7 @@ from domain.records import RequestRecord
 from domain.sessions import Person
 from starter.acks import acknowledge_as
 from web import acting
-from web.pages.sign_in import address_of
-from web.people import field
+from web.people import address_of, field
 from web.request_view import sentence
 from web.state import State
 
@@ -77,6 +76,7 @@ async def _decide(deed: Deed, verdict: Verdict) -> str:
     state, person, record = deed.state, deed.person, deed.record
     decision_id = acting.own_decision_id(person, record.request.id, deed.typed("decision_id"))
     done, what = _DONE[verdict]
+    acting.check_seen(record, deed.typed("digest"))
     async with _in_turn(decision_id):
         # a doubled click brings a code twice, which is good once, or comes when all is over
         if await _is_recorded(deed, decision_id, verdict):
@@ -135,8 +135,9 @@ async def assign(deed: Deed) -> str:
 
 
 async def acknowledge(deed: Deed) -> str:
-    """Raises AckRefused, or Unavailable."""
+    """Raises AckRefused, AccessRefused for too many, or Unavailable."""
     state = deed.state
+    state.pace.take(deed.person, deed.record.request.id)
     receipt = await acknowledge_as(
         state.temporal, state.database, state.authority, deed.record, deed.person.name
     )

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from db import reads
 from db.reads import conversation, request_page
@@ -24,7 +23,7 @@ from domain.records import RequestRecord
 from domain.sessions import Person
 from domain.sla import STATUS_NAMES, Place
 from starter.ids import new_decision_id, new_message_id
-from web.filters import amount_text
+from web.filters import amount_text, zone_of
 from web.happenings import Happening, happenings, how_decided
 from web.pictures.timeline import Moment, Picture, draw
 from web.state import State
@@ -205,11 +204,3 @@ def _picture(facts: Facts, person: Person) -> Picture:
 def _within(facts: Facts) -> bool:
     """An SLA far beyond the expiry would squeeze everything else into a corner."""
     return facts.overdue_at is not None and facts.overdue_at <= facts.record.expires_at
-
-
-def zone_of(person: Person) -> ZoneInfo:
-    """The person's zone; UTC for one that this machine doesn't know."""
-    try:
-        return ZoneInfo(person.time_zone)
-    except (ZoneInfoNotFoundError, ValueError):
-        return ZoneInfo("UTC")

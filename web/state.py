@@ -23,6 +23,7 @@ from web.background import Background
 from web.figures import Figures
 from web.live import Hub
 from web.metrics import Scrapes
+from web.pace import Pace
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class State:
     verifying: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while a chain is verified: one at a time is load enough."""
     background: Background = field(default_factory=Background)
+    pace: Pace = field(default_factory=Pace)
 
     @cached_property
     def secret(self) -> SessionSecret:
@@ -62,7 +64,7 @@ class State:
     @cached_property
     def figures(self) -> Figures:
         """What the dashboard shows."""
-        return Figures(self.database)
+        return Figures(self.database, self.background)
 
     async def temporal(self) -> Client:
         """The one connection to Temporal, opened when it is first needed; raises Unavailable."""

@@ -91,7 +91,11 @@ async def audit_events(
 ) -> list[AuditEvent]:
     """A tenant's chain from the event after `after_seq` on, at most `limit` events."""
     rows = await tx.rows(_EVENTS, {"tenant": tenant, "after_seq": after_seq, "limit": limit})
-    return [AuditEvent(**row._asdict()) for row in rows]
+    # chains are long, and a dictionary of each row takes longer than all the rest
+    return [
+        AuditEvent(tenant=owner, seq=seq, prev_hash=prev, hash=own, body=body)
+        for owner, seq, prev, own, body in rows
+    ]
 
 
 async def audit_head(tx: Transaction, tenant: str) -> AuditHead | None:

@@ -66,6 +66,13 @@ WHERE tenant = :tenant AND user_name = :name AND ended_at IS NULL
     AND (CAST(:kind AS varchar) IS NULL OR kind = :kind) AND (CAST(:kept AS varchar) IS NULL OR id <> :kept)
 RETURNING id
 """)
+# held until the session is written: a change of them waits, and then ends it
+_STANDS = text("""
+SELECT 1 FROM accounts
+WHERE tenant = :tenant AND user_name = :name AND password_hash IS NOT DISTINCT FROM :hash
+    AND (totp_confirmed_at IS NOT NULL) = :with_totp
+FOR SHARE
+""")
 _ACTIVE = text("SELECT active FROM users WHERE tenant = :tenant AND name = :name")
 _INVITE = text("""
 INSERT INTO invitations (token_sha256, tenant, user_name, created_by, created_at, expires_at)
@@ -122,8 +129,9 @@ async def set_password(
     at: datetime,
     kept: str | None = None,
 ) -> None:
-    """Give a user a password; every session of theirs but `kept` ends. Raises NotFound."""
+    """Give a user a password; their invitations end, and their sessions but `kept`. Raises NotFound."""
     await check_known(tx, tenant, name)
+    await tx.run(_ONLY_NEWEST, {"tenant": tenant, "name": name, "at": at})
     await tx.run(_PASSWORD, {"tenant": tenant, "name": name, "hash": password_hash, "at": at})
     await end_sessions(tx, tenant=tenant, name=name, at=at, kept=kept)
     await note(tx, "accounts.password", tenant, {"name": name}, actor, at)
@@ -187,6 +195,17 @@ async def bind_subject(
     return True
 
 
+async def stands(
+    tx: Transaction, *, tenant: str, name: str, password_hash: str | None, with_totp: bool
+) -> bool:
+    """Whether that is still the user's password, with or without an authenticator beside it.
+
+    It stays so until the transaction ends.
+    """
+    params = {"tenant": tenant, "name": name, "hash": password_hash, "with_totp": with_totp}
+    return await tx.value(_STANDS, params) is not None
+
+
 async def open_session(
     tx: Transaction,
     *,
@@ -246,6 +265,13 @@ async def end_sessions_of(
     if ended:
         await note(tx, "sessions.ended", tenant, {"name": name, "count": ended}, actor, at)
     return ended
+
+
+async def shut_out(tx: Transaction, *, tenant: str, name: str, at: datetime) -> None:
+    """End whatever lets a user in by itself: who comes back later brings none of it along."""
+    # in this order, as where an invitation is accepted
+    await tx.run(_ONLY_NEWEST, {"tenant": tenant, "name": name, "at": at})
+    await end_sessions(tx, tenant=tenant, name=name, at=at)
 
 
 async def check_known(tx: Transaction, tenant: str, name: str) -> None:

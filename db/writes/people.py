@@ -11,6 +11,7 @@ from sqlalchemy import delete, insert, select, update
 
 from db.models import metadata
 from db.session import Transaction
+from db.writes.accounts import shut_out
 from db.writes.rows import change, equal, lock_people, lock_tenant, note, put, require
 from domain.approvals import ActorRole
 from domain.dsse import key_id as id_of_key
@@ -56,6 +57,8 @@ async def set_user(
     await lock_tenant(tx, tenant)
     await lock_people(tx, tenant)
     await _check_slack_user(tx, tenant, name, slack_user)
+    if not active:
+        await shut_out(tx, tenant=tenant, name=name, at=at)
     await put(tx, "users", {"tenant": tenant, "name": name}, values, tenant, actor, at)
     await _set_additional_topics(tx, tenant, name, sorted(set(topics)), actor, at)
 
@@ -101,6 +104,7 @@ async def deactivate_user(tx: Transaction, *, tenant: str, name: str, actor: str
     await require(tx, "users", "user", tenant=tenant, name=name)
     await lock_tenant(tx, tenant)
     await lock_people(tx, tenant)
+    await shut_out(tx, tenant=tenant, name=name, at=at)
     await change(tx, "users", {"tenant": tenant, "name": name}, {"active": False}, tenant, actor, at)
 
 

@@ -34,7 +34,7 @@ async def test_a_topic_is_made_changed_found_and_deactivated(site):
     wrong = page.get_by_label("Code")
     assert await wrong.get_attribute("aria-invalid") == "true"
     assert "write 1 to 63 of a-z" in await page.locator("#error-code").inner_text()
-    site.complaints.clear()
+    site.forgive_statuses()
     await wrong.fill("treasury-asia")
     await save(page, "Create")
     assert "topic treasury-asia is saved" in await page.get_by_role("status").first.inner_text()
@@ -65,7 +65,7 @@ async def test_hours_quiet_hours_and_lists_are_typed_as_people_write_them(site):
     assert "is no IANA time zone" in await page.locator("#error-time_zone").inner_text()
     assert await page.locator("#error-hours").count() == 1
     assert await page.get_by_label("Tuesday").input_value() == "soon"
-    site.complaints.clear()
+    site.forgive_statuses()
     await page.get_by_label("Time zone").fill("Europe/Berlin")
     await page.get_by_label("Tuesday").fill("")
     await save(page, "Create")
@@ -78,7 +78,7 @@ async def test_hours_quiet_hours_and_lists_are_typed_as_people_write_them(site):
     await save(page)
     assert "is no window" in await page.locator("#error-quiet_hours").inner_text()
     assert await page.get_by_role("checkbox", name="admin").is_checked()
-    site.complaints.clear()
+    site.forgive_statuses()
     await page.get_by_label("Quiet hours").fill("mon-fri 22:00-07:00 Europe/Berlin")
     await save(page)
     assert "is admin and approver" in await page.get_by_role("status").first.inner_text()
@@ -105,7 +105,7 @@ async def test_rules_are_read_in_words_moved_inserted_and_numbered(site):
     await page.get_by_label("Second factor above").fill("1e5")
     await save(page, "Create")
     assert await page.locator("#error-step_up_above").count() == 1
-    site.complaints.clear()
+    site.forgive_statuses()
     await page.get_by_label("Second factor above").fill("0")
     await save(page, "Create")
     assert (await stored(site, "rule", "15"))["max"] == "12.5000000"
@@ -167,7 +167,7 @@ async def test_a_policy_that_cannot_work_is_refused_with_every_reason(site):
     told = await page.get_by_role("alert").inner_text()
     assert "approval rule 30 can never be satisfied" in told
     assert "has no channel carrier-pigeon" in told
-    site.complaints.clear()
+    site.forgive_statuses()
     await put(site, "rule", "30", approvals=1)
     await page.get_by_label("Policy, in JSON or YAML").fill(text)
     await page.get_by_role("button", name="Check").click()
@@ -214,7 +214,7 @@ async def test_a_configuration_is_looked_at_then_applied_and_only_as_seen(site):
     await page.get_by_label("Or text").fill("topics:\n  treasury-eu: {name: 7}\nnonsense: {}\n")
     await page.get_by_role("button", name="Look what it would change").click()
     assert "nonsense" in await page.get_by_role("alert").inner_text()
-    site.complaints.clear()
+    site.forgive_statuses()
     await page.get_by_label("Or text").fill("topics:\n  treasury-eu: {name: '<b>New</b>'}\n")
     await page.get_by_role("button", name="Look what it would change").click()
     assert await page.locator("ins").inner_text() == "<b>New</b>"
@@ -222,7 +222,7 @@ async def test_a_configuration_is_looked_at_then_applied_and_only_as_seen(site):
     await page.get_by_role("button", name="Apply these changes").click()
     assert await page.locator("del").inner_text() == "Other"
     assert (await stored(site, "topic", "treasury-eu"))["name"] == "Other"
-    site.complaints.clear()
+    site.forgive_statuses()
     await page.get_by_role("button", name="Apply these changes").click()
     await page.get_by_text("the configuration is applied: 0 added, 1 changed").wait_for()
     assert (await stored(site, "topic", "treasury-eu"))["name"] == "<b>New</b>"

@@ -167,7 +167,7 @@ async def test_asking_says_what_is_wrong_beside_its_field(site):
     async with site.desk.seeded.database.transaction() as tx:
         [row] = await tx.rows(text("SELECT requester, amount, memo FROM mint_requests"))
     assert tuple(row) == ("rita", 12_505_000_000, "<b>salaries</b>")
-    site.complaints.clear()
+    site.forgive_statuses()
 
 
 async def test_a_doubled_submit_is_one_request(site):

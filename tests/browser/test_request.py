@@ -207,7 +207,7 @@ async def test_a_second_factor_by_code(site):
     await page.get_by_role("button", name="Yes, approve").click()
     assert "goes to the ledger" in await shown(page)
     await site.desk.until_status(ticket, MintStatus.CONFIRMED)
-    site.complaints.clear()
+    site.forgive_statuses()
 
 
 async def test_a_second_factor_by_authenticator(site):
@@ -228,26 +228,19 @@ async def test_a_second_factor_by_authenticator(site):
 
 
 async def test_without_a_worker_the_decision_is_kept(
-    minting_desk, chromium, password_hash, monkeypatch, tmp_path
+    deserted, chromium, password_hash, monkeypatch, tmp_path
 ):
     """No worker: the approval is left with the workflow, the page says so, and it takes effect later."""
-    async with minting_desk.worker():
-        ticket = await minting_desk.submit()
-        await minting_desk.until_status(ticket, MintStatus.PENDING)
-    monkeypatch.setattr("starter.decisions.worker_polls", _nobody_polls)
-    opened = open_site(minting_desk, chromium, password_hash, monkeypatch, tmp_path, worker=False)
+    desk, ticket = deserted
+    opened = open_site(desk, chromium, password_hash, monkeypatch, tmp_path, worker=False)
     async with opened as site:
         page = await site.page("alice", f"/requests/{ticket.id}")
         await approve(page)
         assert "No worker answers" in await shown(page)
-        assert (await site.desk.record(ticket)).approvals == ()
-        async with minting_desk.worker():
-            await minting_desk.until_status(ticket, MintStatus.CONFIRMED)
-
-
-async def _nobody_polls(*_):
-    """A server remembers for a minute who has asked for tasks."""
-    return False
+        assert (await desk.record(ticket)).approvals == ()
+        async with desk.worker():
+            record = await desk.until_status(ticket, MintStatus.CONFIRMED)
+        assert [one.approver for one in record.approvals] == ["alice"]
 
 
 async def test_who_may_not_decide_is_told_why(site):
@@ -316,7 +309,7 @@ async def test_documents_are_handed_in_and_saved(site, tmp_path, scripts):
     await page.get_by_label("Hand a document in").set_input_files(tmp_path / "page.html")
     await page.get_by_role("button", name="Hand in").click()
     assert "Documents may be" in await page.get_by_role("alert").inner_text()
-    site.complaints.clear()
+    site.forgive_statuses()
 
 
 async def test_nothing_that_people_write_is_run(site, tmp_path):
@@ -357,4 +350,4 @@ async def test_another_tenants_request_is_absent(site):
     for path in (ticket.id, ticket.request.track_number, f"{ticket.id}/destination", "mr_" + "0" * 26):
         answer = await page.goto(f"/requests/{path}")
         assert answer.status == 404
-    site.complaints.clear()
+    site.forgive_statuses()

@@ -28,7 +28,7 @@ async def test_who_has_a_password_gets_in_and_out(site):
     await page.goto("/requests")
     assert "/sign-in" in page.url
     # the browser writes each answer of 401 into its console
-    site.complaints.clear()
+    site.forgive_statuses()
 
 
 async def test_a_session_that_is_over_shows_and_changes_nothing(site):
@@ -40,7 +40,7 @@ async def test_a_session_that_is_over_shows_and_changes_nothing(site):
     await page.get_by_role("heading", name="You are signed out").wait_for()
     await page.goto("/requests")
     assert "/sign-in" in page.url
-    site.complaints.clear()
+    site.forgive_statuses()
 
 
 async def test_an_idle_session_is_over(site):

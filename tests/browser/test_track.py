@@ -127,7 +127,7 @@ async def test_wrong_codes_and_too_many(site, ticket):
         await page.get_by_text("If there is such a request").wait_for()
     assert len(await all_rows(site.desk.seeded.database, "SELECT 1 FROM one_time_codes")) == 5
     # the browser writes each answer of 403 into its console
-    site.complaints.clear()
+    site.forgive_statuses()
 
 
 async def test_an_unknown_number_looks_like_a_known_one(site, ticket):
@@ -190,7 +190,7 @@ async def test_bad_documents_are_told(site, ticket):
         await page.get_by_role("button", name="Hand in").click()
         assert words in await page.get_by_role("status").inner_text()
     assert await all_rows(site.desk.seeded.database, "SELECT 1 FROM attachments WHERE state = 'stored'") == []
-    site.complaints.clear()
+    site.forgive_statuses()
 
 
 async def test_a_session_is_good_for_one_request_only(site, ticket):
@@ -223,7 +223,7 @@ async def test_a_session_that_is_over(site, ticket):
     assert await page.get_by_label("What you wrote was not sent").input_value() == "a long story"
     await page.goto(path(ticket))
     assert "half hour is over" in await page.get_by_role("status").inner_text()
-    site.complaints.clear()
+    site.forgive_statuses()
 
 
 async def test_forms_of_others_do_nothing(site, ticket):

@@ -6,8 +6,10 @@ import json
 import pytest
 import rfc8785
 
+from commands.chain import proof_document
 from db import reads
 from domain.audit import GENESIS_HASH, AuditHead, event_hash, verify_chain
+from domain.proven_decisions import verify_decisions, verify_whole
 from tests.db.factories import approve, open_one
 
 
@@ -107,6 +109,63 @@ async def test_an_event_of_another_tenant_is_detected(chain):
     events, _ = chain
     stranger = events[4].model_copy(update={"tenant": "other"})
     assert "of tenant other stands in the chain" in verify_chain([*events[:4], stranger]).fault
+
+
+def appended(events, body):
+    """The chain with one more event of any body, whose hash fits."""
+    last = events[-1]
+    place = {"seq": last.seq + 1, "prev_hash": last.hash, "hash": event_hash(last.hash, body), "body": body}
+    return [*events, last.model_copy(update=place)]
+
+
+@pytest.mark.parametrize(
+    ("body", "wrong"),
+    [
+        ("", "no JSON"),
+        ("{", "no JSON"),
+        ("<script>", "no JSON"),
+        pytest.param("[" * 100_000, "no JSON", id="deep"),
+        ("[]", "no event"),
+        ("null", "no event"),
+        ('"text"', "no event"),
+        ("{}", "another one"),
+        ('{"tenant":"acme","seq":SEQ,"kind":"x"}', "no kind, or no details"),
+        ('{"tenant":"acme","seq":SEQ,"details":{}}', "no kind, or no details"),
+        ('{"tenant":"acme","seq":SEQ,"kind":["x"],"details":{}}', "no kind, or no details"),
+        ('{"tenant":"acme","seq":SEQ,"kind":"decision.approve","details":[]}', "no kind, or no details"),
+    ],
+)  # fmt: skip
+async def test_an_event_that_says_nothing_is_a_fault_with_its_number(chain, body, wrong):
+    """Whoever can write a fitting hash can write any body: it is named, and everything before it is sound."""
+    events, _ = chain
+    document = proof_document(appended(events, body.replace("SEQ", str(len(events) + 1))))
+    assert document["events"] == len(events)
+    assert document["fault"].startswith(f"event {len(events) + 1} ")
+    assert wrong in document["fault"]
+
+
+@pytest.mark.parametrize("kind", ["decision.approve", "decision.reject", "request.opened", "absence.end"])
+@pytest.mark.parametrize(
+    "rest", ["", '"actor":["x"],"requestId":{},', '"actor":7,"requestId":"mr_1",', '"requestId":null,']
+)
+async def test_an_event_with_any_content_breaks_no_verification(chain, kind, rest):
+    """A decision by nobody, or about nothing, is named as not proven; other events just prove nothing."""
+    events, _ = chain
+    place = f'"tenant":"acme","seq":{len(events) + 1},"kind":"{kind}"'
+    document = proof_document(appended(events, "{" + rest + place + ',"details":{"onBehalfOf":[1]}}'))
+    assert document["intact"]
+    named = [fault for fault in document["faults"] if fault.startswith(f"event {len(events) + 1}")]
+    assert len(named) == kind.startswith("decision.")
+
+
+async def test_one_pass_finds_what_two_find(chain):
+    """Chain and decisions are verified together; of a broken chain nothing is said about decisions."""
+    events, head = chain
+    assert verify_whole(events, head) == (verify_chain(events, head), verify_decisions(events))
+    assert verify_decisions(events).decisions == 3
+    broken, decisions = verify_whole([*events[:5], *events[6:]], head)
+    assert not broken.intact
+    assert decisions is None
 
 
 async def test_an_empty_chain_is_whole(seeded):

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest_asyncio
@@ -31,6 +32,7 @@ from tests.domain.factories import make_request
 from tests.support.acks import AUTHORITY
 from tests.support.ledger import MintLedger, mint_ledger
 from tests.support.postgres import Seeded
+from tests.support.temporal import lasting_server
 from worker import mint_worker, stellar_worker
 
 PATIENCE = 30.0
@@ -216,3 +218,18 @@ async def minting_desk(temporal_server: WorkflowEnvironment, seeded: Seeded) -> 
     """A desk with a sandbox ledger that closes as soon as something waits, and three channel accounts."""
     async with mint_ledger(3, interval=0) as ledger, _open_desk(temporal_server, seeded, ledger) as opened:
         yield opened
+
+
+@pytest_asyncio.fixture
+async def deserted(seeded: Seeded, tmp_path: Path) -> AsyncIterator[tuple[Desk, Ticket]]:
+    """A desk and its PENDING request, after Temporal was started anew: no worker has asked for anything."""
+    file = tmp_path / "temporal.db"
+    async with mint_ledger(3, interval=0) as ledger:
+        async with lasting_server(file) as env:
+            before = Desk(env, env.client, seeded, ledger=ledger)
+            async with before.worker():
+                ticket = await before.submit()
+                await before.until_status(ticket, MintStatus.PENDING)
+        async with lasting_server(file) as env:
+            handle = env.client.get_workflow_handle(ticket.handle.id)
+            yield Desk(env, env.client, seeded, ledger=ledger), Ticket(ticket.request, handle)

@@ -51,9 +51,13 @@ class FakeProvider:
     async def token(self, request):
         """The id token for a code, once, for whoever knows the verifier and the client's secret."""
         form = await request.post()
+        if "token" in self.lies:
+            status, body = self.lies["token"]
+            return web.Response(status=status, text=body, content_type="application/json")
         query = self.codes.pop(form["code"], None)
-        authorised = request.headers.get("Authorization", "").startswith("Basic ")
-        if query is None or not authorised or not form.get("code_verifier"):
+        secret = base64.b64encode(f"{CLIENT}:{SECRET}".encode()).decode()
+        known = request.headers.get("Authorization") == f"Basic {secret}"
+        if query is None or not known or not _is_asker(query, form):
             return web.json_response({"error": "invalid_grant"}, status=400)
         id_token = self.id_token(query["nonce"])
         return web.json_response(
@@ -77,6 +81,15 @@ class FakeProvider:
             return _by_hand("HS256", claims, SECRET.encode())
         key = self.other_key if self.lies.get("key") else self.key
         return jwt.encode({"alg": "RS256", "kid": "k1"}, claims, key)
+
+
+def _is_asker(query, form):
+    """The code goes to who has asked for it (RFC 7636, 4.6; RFC 6749, 4.1.3)."""
+    hashed = hashlib.sha256(form["code_verifier"].encode()).digest()
+    challenge = base64.urlsafe_b64encode(hashed).decode().rstrip("=")
+    return (challenge, form["redirect_uri"], form["grant_type"]) == (
+        query["code_challenge"], query["redirect_uri"], "authorization_code"
+    )  # fmt: skip
 
 
 def _by_hand(algorithm, claims, secret):

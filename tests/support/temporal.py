@@ -4,6 +4,7 @@ import asyncio
 import random
 import sysconfig
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest_asyncio
@@ -47,6 +48,14 @@ async def _started(start: Callable[[], Awaitable[WorkflowEnvironment]]) -> Workf
                 raise
             await asyncio.sleep(random.uniform(0, SPREAD_SECONDS))
     return await start()
+
+
+@asynccontextmanager
+async def lasting_server(file: Path) -> AsyncIterator[WorkflowEnvironment]:
+    """A dev server whose workflows are in the file; started anew, it knows of no worker that came before."""
+    options = {**server_options(), "dev_server_database_filename": str(file)}
+    async with await _started(lambda: WorkflowEnvironment.start_local(**options)) as env:
+        yield env
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -238,16 +238,69 @@ async def test_an_auditor_only_looks(site, pending):
         assert answer.status_code in (403, 409)
 
 
+async def test_without_a_worker_a_decision_is_kept(deserted, chromium, password_hash, monkeypatch, tmp_path):
+    """202 and no outcome yet; it takes effect as soon as a worker runs."""
+    desk, ticket = deserted
+    path, said = f"/api/requests/{ticket.id}/decisions", {"verdict": "approve", "decision_id": f"dc_{ULID()}"}
+    opened = open_site(desk, chromium, password_hash, monkeypatch, tmp_path, worker=False)
+    async with opened as site, site.client("alice") as alice:
+        for _ in range(2):
+            answer = await alice.post(path, json=said)
+            assert (answer.status_code, answer.json()["accepted"], answer.json()["sent"]) == (
+                202, None, "signal",
+            )  # fmt: skip
+        assert (await desk.record(ticket)).approvals == ()
+        async with desk.worker():
+            record = await desk.until_status(ticket, MintStatus.CONFIRMED)
+            again = await alice.post(path, json=said)
+    assert [one.approver for one in record.approvals] == ["alice"]
+    # the first answer, though the request has ended meanwhile; or that it has
+    assert again.status_code in (200, 409)
+
+
 async def test_an_answer_that_does_not_come_is_said_to_be_unknown(
     minting_desk, chromium, password_hash, monkeypatch, tmp_path
 ):
-    """504 while a worker that has just died seems to be there, 202 later; never a success, never a 500."""
+    """504 while a worker that has just gone still seems to be there; sent again, it has landed once."""
+    said = {"verdict": "approve", "decision_id": f"dc_{ULID()}"}
     options = (minting_desk, chromium, password_hash, monkeypatch, tmp_path)
     async with open_site(*options) as site:
         ticket = await site.desk.submit()
         await site.desk.until_status(ticket, MintStatus.PENDING)
+    path = f"/api/requests/{ticket.id}/decisions"
     async with open_site(*options, worker=False) as site, site.client("alice") as alice:
-        answer = await alice.post(f"/api/requests/{ticket.id}/decisions", json={"verdict": "approve"})
-        assert answer.status_code in (202, 504)
-        if answer.status_code == 504:
-            problem(answer, 504, "outcome_unknown")
+        told = problem(await alice.post(path, json=said), 504, "outcome_unknown")
+        assert "may still take effect" in told["detail"]
+        assert (await site.desk.record(ticket)).approvals == ()
+        async with site.desk.worker():
+            again = await alice.post(path, json=said)
+            record = await site.desk.until_status(ticket, MintStatus.CONFIRMED)
+    # whether the first one landed by itself when the worker came is open; that there is one approval is not
+    assert again.status_code in (200, 409)
+    assert [one.approver for one in record.approvals] == ["alice"]
+    assert (await site.desk.kinds(ticket)).count("decision.approve") == 1
+
+
+async def test_a_key_of_somebody_else_s_request_tells_nothing_of_it(site, pending):
+    """409, but neither its id nor that it is a request: a requester may only know their own."""
+    seeded = site.desk.seeded
+    async with seeded.database.transaction() as tx:
+        await dictionaries.set_user(
+            tx, tenant="acme", name="rosa", roles=["requester"], actor="x", at=datetime.now(UTC)
+        )
+    async with site.client("rita") as rita, site.client("rosa") as rosa, site.client("adam") as adam:
+        key = {"Idempotency-Key": "order-1"}
+        first = (await rita.post("/api/requests", json=wanted(site), headers=key)).json()["id"]
+        for body_of_rosa in (wanted(site), wanted(site, amount="13")):
+            answer = await rosa.post("/api/requests", json=body_of_rosa, headers=key)
+            problem(answer, 409, "idempotency_conflict")
+            assert first not in answer.text
+            assert "MK-" not in answer.text
+        mine = problem(
+            await rita.post("/api/requests", json=wanted(site, amount="13"), headers=key),
+            409,
+            "idempotency_conflict",
+        )
+        assert first in mine["detail"]
+        theirs = await adam.post("/api/requests", json=wanted(site), headers=key)
+        assert first in problem(theirs, 409, "idempotency_conflict")["detail"]

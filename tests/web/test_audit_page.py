@@ -7,10 +7,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
+from db import reads
+from db.session import Database
 from db.writes import tenants
 from domain.approvals import Verdict
+from domain.audit import event_hash
 from domain.mint_request import MintStatus
 from tests.support.site import open_site
+from web import proving
 
 HTML = {"Accept": "text/html"}
 PAST_THE_GUARDS = text("SET LOCAL session_replication_role = replica")
@@ -207,6 +211,50 @@ async def test_a_verification_blocks_nobody(house):
                 break
             pytest.fail("the verification was over before anybody else was answered")
         assert "The audit chain is intact" in (await verifying).text
+
+
+async def test_no_json_in_a_fitting_chain_is_named_by_the_page(house):
+    """Somebody with the database's password can append a link of any content: a fault, no server error."""
+    async with house.client("lena") as client:
+        async with house.desk.seeded.database.transaction() as tx:
+            head = await reads.audit_head(tx, "acme")
+        forged = {"seq": head.seq + 1, "prev": head.hash, "hash": event_hash(head.hash, "<b>")}
+        await forge(
+            house,
+            "INSERT INTO audit_events (tenant, seq, kind, actor, at, body, prev_hash, hash) "
+            "VALUES ('acme', :seq, 'users.set', 'eve', now(), '<b>', :prev, :hash)",
+            **forged,
+        )
+        await forge(house, "UPDATE audit_heads SET seq = :seq, hash = :hash WHERE tenant = 'acme'", **forged)
+        answer = await client.get("/audit/verify", headers=HTML)
+    assert answer.status_code == 200
+    assert f"Event {head.seq + 1} can&#39;t be read: its content is no JSON" in answer.text
+
+
+async def test_a_server_that_stops_waits_for_no_verification(seeded, monkeypatch):
+    """Whoever verified is cut off; the thread, for which a process waits, reads no further."""
+    monkeypatch.setattr("web.proving.PAGE", 1)
+    pages, whole = [], await proving.head_of(seeded.database, "acme")
+    page_of = proving.page_of
+
+    async def counted(database, head, after):
+        pages.append(after)
+        return await page_of(database, head, after)
+
+    async def server():
+        verifying = asyncio.create_task(proving.verify(database, "acme"))
+        while len(pages) < 3:
+            await asyncio.sleep(0)
+        verifying.cancel()
+        # as the end of a loop does
+        await asyncio.get_running_loop().shutdown_default_executor()
+        await database.close()
+
+    monkeypatch.setattr("web.proving.page_of", counted)
+    database = Database(seeded.url)
+    await asyncio.to_thread(asyncio.run, server())
+    assert whole.seq > 20
+    assert len(pages) < whole.seq // 2
 
 
 async def test_the_export_is_the_clis_file(house, tmp_path):

@@ -15,6 +15,7 @@ from domain.assignment import Candidate
 from domain.sla_report import build_report
 from tests.db.factories import START
 from tests.support.site import open_site
+from web.background import Background
 from web.figures import Figures, Span
 from web.pictures import board
 
@@ -92,7 +93,7 @@ async def rows(seeded, statement, **params):
 
 async def test_open_requests_are_those_that_have_not_ended(crowd):
     """By status and escalation level, of one tenant."""
-    standing = await Figures(crowd.database).standing("acme")
+    standing = await Figures(crowd.database, Background()).standing("acme")
     expected = await rows(
         crowd,
         "SELECT status, escalation_level, count(*) FROM mint_requests "
@@ -109,7 +110,7 @@ async def test_open_requests_are_those_that_have_not_ended(crowd):
 
 async def test_what_is_overdue_is_what_the_sla_report_says(crowd):
     """The same counts as `sla report` at that moment, and the longest stays are in the list."""
-    standing = await Figures(crowd.database).standing("acme")
+    standing = await Figures(crowd.database, Background()).standing("acme")
     async with crowd.database.transaction() as tx:
         report = build_report(await findings(tx, standing.at))
     assert {
@@ -122,7 +123,7 @@ async def test_what_is_overdue_is_what_the_sla_report_says(crowd):
 
 async def test_what_needs_attention_comes_with_its_reasons(crowd):
     """Unclear outcomes first; each listed request has just the reasons that SQL finds; nobody else's."""
-    standing = await Figures(crowd.database).standing("acme")
+    standing = await Figures(crowd.database, Background()).standing("acme")
     assert [one.rank for one in standing.attention] == sorted(one.rank for one in standing.attention)
     listed = [one.case.id for one in standing.attention]
     found = await rows(
@@ -155,7 +156,7 @@ async def test_what_needs_attention_comes_with_its_reasons(crowd):
 @pytest.mark.parametrize("span", SPANS)
 async def test_lateness_is_from_due_or_the_end_of_quiet_hours(crowd, span):
     """Percentiles by channel over the messages of requests open in the range; in-app is never late."""
-    course = await Figures(crowd.database).course("acme", span)
+    course = await Figures(crowd.database, Background()).course("acme", span)
     expected = await rows(
         crowd,
         """WITH due AS (
@@ -192,7 +193,7 @@ async def test_lateness_is_from_due_or_the_end_of_quiet_hours(crowd, span):
 @pytest.mark.parametrize("span", SPANS)
 async def test_mints_and_approvals_are_counted_where_they_were_made(crowd, span):
     """Ledger by ledger with amounts to the stroop, and approvals by day (by hour over one day)."""
-    course = await Figures(crowd.database).course("acme", span)
+    course = await Figures(crowd.database, Background()).course("acme", span)
     mints = await rows(
         crowd,
         """SELECT s.ledger, r.asset_code, count(*), CAST(sum(r.amount) AS bigint)
@@ -220,7 +221,7 @@ async def test_mints_and_approvals_are_counted_where_they_were_made(crowd, span)
 
 async def test_the_load_is_what_is_assigned_and_open(crowd):
     """Per approver, against how many they take."""
-    standing = await Figures(crowd.database).standing("acme")
+    standing = await Figures(crowd.database, Background()).standing("acme")
     expected = await rows(
         crowd,
         """SELECT u.name, (SELECT count(*) FROM mint_requests r
@@ -234,7 +235,7 @@ async def test_the_load_is_what_is_assigned_and_open(crowd):
 
 async def test_another_tenant_has_figures_of_its_own(crowd):
     """What is counted for two tenants adds up to what there is; a tenant without anything has nothing."""
-    figures = Figures(crowd.database)
+    figures = Figures(crowd.database, Background())
     counted = [await figures.standing(tenant) for tenant in ("acme", "globex", "nobody")]
     sums = [sum(level.number for level in one.levels) for one in counted]
     assert await rows(crowd, "SELECT count(*) FROM mint_requests WHERE ended_at IS NULL") == [(sum(sums),)]
@@ -246,7 +247,7 @@ async def test_another_tenant_has_figures_of_its_own(crowd):
 
 async def test_who_asks_at_the_same_moment_gets_the_same(crowd):
     """Figures are kept for seconds: a second reader does not have them counted again."""
-    figures = Figures(crowd.database)
+    figures = Figures(crowd.database, Background())
     assert await figures.standing("acme") is await figures.standing("acme")
     assert await figures.course("acme", Span.DAY) is await figures.course("acme", Span.DAY)
 

@@ -14,6 +14,7 @@ from domain.approvals import Verdict
 from domain.mint_request import MintStatus
 from starter.ids import new_request_id
 from tests.browser.test_inbox import pending
+from tests.support.site import open_site
 
 HTML = {"Accept": "text/html"}
 
@@ -273,21 +274,17 @@ async def test_bad_input_is_said_and_kept(site, changes, said):
         assert await tx.value(text("SELECT count(*) FROM mint_requests")) == 0
 
 
-async def test_without_a_worker_the_answer_says_so(site, monkeypatch):
+async def test_without_a_worker_the_answer_says_so(deserted, chromium, password_hash, monkeypatch, tmp_path):
     """Nobody answers: the decisions are durable, and the page does not claim that they were accepted."""
-    from starter import decisions
-
-    ticket = await pending(site)
-
-    async def nobody(client):
-        return False
-
-    monkeypatch.setattr(decisions, "worker_polls", nobody)
-    async with site.client("alice") as client:
-        done = await approve(client, ticket)
-    assert "0 of 1 approved" in done.text
-    assert "not answered yet" in done.text
-    await site.desk.until(ticket, lambda record: record.status is not MintStatus.PENDING)
+    desk, ticket = deserted
+    async with open_site(desk, chromium, password_hash, monkeypatch, tmp_path, worker=False) as site:
+        async with site.client("alice") as client:
+            done = await approve(client, ticket)
+        assert "0 of 1 approved" in done.text
+        assert "not answered yet" in done.text
+        assert (await desk.record(ticket)).approvals == ()
+        async with desk.worker():
+            await desk.until_status(ticket, MintStatus.CONFIRMED)
 
 
 async def test_rejected_in_between_is_said(site):

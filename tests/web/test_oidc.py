@@ -1,7 +1,8 @@
 """Signing in with an OpenID Connect provider: who is let in, and everything a provider or a thief may try."""
 
+import asyncio
 import json
-import time
+import sys
 from contextlib import asynccontextmanager
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,7 +15,7 @@ from domain.errors import ConfigurationError
 from settings import Settings
 from starter.oidc import Provider
 from tests.support.provider import CLIENT, SECRET, running_provider
-from tests.web.test_acks import running, settings_of
+from tests.web.test_acks import ROOT, running, settings_of
 from web.people import COOKIE
 
 ALICE = "alice@acme.example"
@@ -110,7 +111,8 @@ async def test_a_second_factor_there_is_told(seeded, site, provider, said, amr):
     assert await sessions(seeded) == [("alice", amr)]
 
 
-NOW = int(time.time())
+LONG_AGO, FAR_OFF = 1_000_000_000, 4_102_444_800
+"""2001 and 2100, in Unix seconds."""
 
 
 @pytest.mark.parametrize(
@@ -122,9 +124,9 @@ NOW = int(time.time())
         {"aud": [CLIENT, "another-client"]},
         {"aud": None},
         {"azp": "another-client"},
-        {"exp": NOW - 3600},
+        {"exp": LONG_AGO},
         {"exp": None},
-        {"iat": NOW + 3600},
+        {"iat": FAR_OFF},
         {"iss": "https://elsewhere.example"},
         {"iss": None},
         {"sub": None},
@@ -199,6 +201,28 @@ async def test_what_the_provider_refuses_lets_nobody_in(seeded, site, provider):
         )
     assert answer.status_code == 401
     assert await sessions(seeded) == []
+
+
+@pytest.mark.parametrize(
+    ("token", "status"),
+    [
+        ((400, '{"error": "invalid_grant"}'), 401),
+        ((200, '{"error": 7, "id_token": "x"}'), 401),
+        ((200, "{}"), 401),
+        ((200, '{"id_token": 7}'), 401),
+        ((200, '["x"]'), 401),
+        ((500, "{}"), 503),
+        ((200, "<p>slow down"), 503),
+        ((302, ""), 503),
+    ],
+    ids=str,
+)
+async def test_a_token_endpoint_that_says_something_else_lets_nobody_in(
+    seeded, site, provider, token, status
+):
+    """Refused or out of order, each said in one line."""
+    provider.lies["token"] = token
+    await refused(seeded, site, status)
 
 
 async def test_a_subject_is_one_person_for_ever(seeded, site, provider):
@@ -283,3 +307,12 @@ def test_half_a_set_up_is_refused(seeded, changes):
     }
     with pytest.raises(ConfigurationError):
         Provider(Settings(**(values | changes)), seeded.database)
+
+
+async def test_no_library_warns_when_the_web_server_starts():
+    """Operators read nothing about deprecations, and no start breaks where warnings are errors."""
+    started = await asyncio.create_subprocess_exec(
+        sys.executable, "-W", "error", "-c", "import web.server", cwd=ROOT, stderr=asyncio.subprocess.PIPE
+    )
+    _, said = await started.communicate()
+    assert (started.returncode, said) == (0, b"")

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import time
+from contextlib import asynccontextmanager
 from urllib.parse import urlencode
 
 import aiohttp
@@ -14,7 +15,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from domain.approvals import Verdict
+from domain.approvals import SignedDecision, Verdict
+from domain.dsse import unverified_payload
 from domain.mint_request import MintStatus
 from domain.slack import ACKNOWLEDGE, APPROVE, REASON, REJECT
 from sandbox.providers import running_providers
@@ -38,12 +40,12 @@ async def outbox(seeded):
         await opened.close()
 
 
-@pytest.fixture
-async def web(seeded, outbox, temporal_server, monkeypatch):
-    """A client of a real web server that hears of Slack's interactions."""
+@asynccontextmanager
+async def hearing(seeded, outbox, temporal, monkeypatch):
+    """A client of a real web server that hears of Slack's interactions; it has stopped when this ends."""
     pem = KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     monkeypatch.setenv("ACK_TEST_KEY", pem)
-    monkeypatch.setenv("TEMPORAL_ADDRESS", temporal_server.client.service_client.config.target_host)
+    monkeypatch.setenv("TEMPORAL_ADDRESS", temporal.service_client.config.target_host)
     monkeypatch.setenv("TEMPORAL_CONFIG_FILE", os.devnull)
     changes = {
         "slack_bot_token": "xoxb-local",
@@ -56,6 +58,13 @@ async def web(seeded, outbox, temporal_server, monkeypatch):
             assert answer.status == 200
         async with httpx.AsyncClient(base_url=url, timeout=60) as client:
             yield client
+
+
+@pytest.fixture
+async def web(seeded, outbox, temporal_server, monkeypatch):
+    """A client of a real web server that hears of Slack's interactions."""
+    async with hearing(seeded, outbox, temporal_server.client, monkeypatch) as client:
+        yield client
 
 
 def relay(outbox):
@@ -173,6 +182,8 @@ async def test_approving_decides_and_the_message_says_who(desk, posted, outbox):
     assert said.startswith("Approved by alice: 2500.0000000 EURT")
     [event] = [event for event in await desk.audit(ticket) if event["kind"] == "decision.approve"]
     assert event["actor"] == "alice"
+    signed_by_us = unverified_payload(SignedDecision.model_validate(event["details"]["envelope"]))
+    assert json.loads(signed_by_us)["amr"] == ["slack"]
     message = await until_reads(outbox, "approved by alice")
     assert message["buttons"] == []
 
@@ -306,15 +317,81 @@ async def test_after_the_decision(desk, posted, outbox, web):
     assert (await desk.record(ticket)).status is MintStatus.REJECTED
 
 
-async def test_without_a_worker_slack_is_answered_in_time_and_the_person_later(desk, outbox, web):
-    """Nobody decides within Slack's three seconds: the press is taken, and told when it is known."""
-    async with relay(outbox).running():
+async def test_without_a_worker_the_press_is_kept(deserted, outbox, monkeypatch):
+    """Told to the person; twice is once, and it takes effect as soon as a worker runs."""
+    desk, ticket = deserted
+    async with hearing(desk.seeded, outbox, desk.client, monkeypatch) as web:
+        for _ in range(2):
+            assert (await post(web, body_of(payload(ticket)))).status_code == 200
+        assert await notes(outbox, count=2) == ["Received: it takes effect as soon as a worker runs."] * 2
+        assert (await desk.record(ticket)).approvals == ()
         async with desk.worker():
-            await desk.submit()
-            message = await until_posted(outbox)
-        assert await press(outbox, message, APPROVE) == "/"
-        [said] = await notes(outbox)
-    assert "may still take effect" in said or "as soon as a worker runs" in said
+            record = await desk.until_status(ticket, MintStatus.CONFIRMED)
+    assert [one.approver for one in record.approvals] == ["alice"]
+
+
+async def test_a_worker_that_has_just_gone(desk, outbox, web):
+    """Slack is answered at once and the person later: it may still take effect; pressed again, it has."""
+    async with desk.worker():
+        ticket = await desk.submit()
+        await desk.until_status(ticket, MintStatus.PENDING)
+    assert (await post(web, body_of(payload(ticket)))).status_code == 200
+    assert await outbox.received() == []
+    [said] = await notes(outbox)
+    assert "may still take effect" in said
+    async with desk.worker():
+        assert (await post(web, body_of(payload(ticket)))).status_code == 200
+        await desk.until(ticket, lambda record: record.approvals != ())
+    assert [one.approver for one in (await desk.record(ticket)).approvals] == ["alice"]
+    assert (await desk.kinds(ticket)).count("decision.approve") == 1
+
+
+async def test_a_server_that_stops_finishes_what_it_has_taken(
+    desk, outbox, seeded, temporal_server, monkeypatch
+):
+    """Slack has its 200, and nobody sends the press again: what came of it is told before the end."""
+    async with desk.worker():
+        ticket = await desk.submit()
+        await desk.until_status(ticket, MintStatus.PENDING)
+    async with hearing(seeded, outbox, temporal_server.client, monkeypatch) as web:
+        assert (await post(web, body_of(payload(ticket)))).status_code == 200
+        assert await outbox.received() == []
+    [note] = await outbox.received()
+    assert (note["to"], "may still take effect" in note["text"]) == ("U0ALICE", True)
+
+
+async def test_a_press_after_expiry(desk, outbox, web):
+    """Nobody decides any more, by button or by modal, and nothing is minted late."""
+    async with desk.worker():
+        ticket = await desk.submit(sla_scale=100_000)
+        await desk.until_status(ticket, MintStatus.EXPIRED)
+        for number, action in enumerate((APPROVE, REJECT, ACKNOWLEDGE), start=1):
+            assert (await post(web, body_of(payload(ticket, action)))).status_code == 200
+            said = await notes(outbox, count=number)
+            assert said[-1].startswith("Not recorded")
+            assert "EXPIRED" in said[-1]
+    record = await desk.record(ticket)
+    assert (record.status, record.approvals, record.acknowledged_by) == (MintStatus.EXPIRED, (), None)
+
+
+async def test_a_modal_s_origin_of_another_tenant_rejects_nothing(desk, posted, outbox, web):
+    """What a modal carries along is worth nothing by itself: who presses is looked up in that tenant."""
+    ticket, _ = posted
+    await outbox.run("INSERT INTO tenants (code, name, active) VALUES ('globex', 'Globex', true)")
+    await outbox.run(
+        "INSERT INTO users (tenant, name, roles, tier, active, time_zone, slack_user) "
+        "VALUES ('globex', 'gina', '{approver}', 3, true, 'UTC', 'U0GINA')"
+    )
+    view = {
+        "callback_id": REASON,
+        "private_metadata": json.dumps({"request_id": ticket.id, "channel": "C1", "message_ts": "1.2"}),
+        "state": {"values": {REASON: {REASON: {"value": "mine now"}}}},
+    }
+    sent = {"type": "view_submission", "user": {"id": "U0GINA"}, "view": view}
+    answer = await post(web, body_of(sent))
+    assert "not linked" in answer.json()["errors"][REASON]
+    assert (await desk.record(ticket)).status is MintStatus.PENDING
+    assert await desk.refusals(ticket) == []
 
 
 async def test_only_slack_is_believed(desk, posted, web):

@@ -22,8 +22,7 @@ from web import acting
 from web.api import schemas
 from web.documents import json_body, read_body
 from web.openapi import answers, takes
-from web.pages.sign_in import address_of
-from web.people import Acting, OwnTenant, SignedIn
+from web.people import Acting, OwnTenant, SignedIn, address_of, require
 from web.signed import SignedBody, as_envelope
 from web.state import State, Wired
 
@@ -69,7 +68,7 @@ async def submit(request: Request, state: Wired, person: Acting, key: Key = None
     """Ask for a mint, as whoever is signed in. 202: durable, but no worker has opened it yet."""
     body = await json_body(request, schemas.NewRequest)
     wanted = Wanted(**body.model_dump(), tenant=person.tenant, requester=person.name, key=key)
-    return _receipt(await acting.submit(state, wanted))
+    return _receipt(await acting.submit(state, person, wanted))
 
 
 @router.post(
@@ -175,6 +174,8 @@ async def assign(state: Wired, person: Acting, name: str, body: SignedBody) -> d
 
 async def _assign(state: State, person: Person, name: str, verb: str, assignee: str | None) -> dict[str, Any]:
     record = await acting.load_visible(state, person, name)
+    # a mere requester gives work to nobody, as on the page
+    require(person, "approver", "admin")
     standing = await acting.assign(state, person, record, verb, assignee)
     return {"id": record.request.id, "status": standing.status.value, "assignee": standing.assignee}
 
@@ -184,6 +185,7 @@ async def _vouched(
 ) -> JSONResponse:
     """Decide as the browser's user, whose decision the server signs."""
     verdict = Verdict(said.verdict)
+    acting.check_seen(record, said.digest)
     form_id = said.decision_id or new_decision_id()
     decision_id = acting.own_decision_id(person, record.request.id, form_id)
     if person.kind is SessionKind.TOKEN:

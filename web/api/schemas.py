@@ -40,6 +40,9 @@ class Verdicted(BaseModel):
         ""
     )
     decision_id: DecisionId | None = None
+    digest: Annotated[
+        str, Field(max_length=64, description="Of the request as it was seen; another one is refused.")
+    ] = ""
 
 
 class Cancelled(BaseModel):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Annotated
-from zoneinfo import ZoneInfo
 
 import segno
 from fastapi import APIRouter, Depends, Request
@@ -23,9 +22,9 @@ from domain.sessions import Opened, Person, SessionKind
 from starter import account_care
 from starter.ids import new_message_id
 from web.errors import status_of
+from web.filters import zone_of
 from web.pages.admin.guard import attempt
-from web.pages.sign_in import address_of
-from web.people import SignedIn, field, form_of
+from web.people import SignedIn, address_of, field, form_of
 from web.rendering import page, redirect
 from web.state import State, Wired
 
@@ -68,9 +67,12 @@ async def change_password(request: Request, state: Wired, person: Present) -> Re
 
 
 @router.post("/authenticator")
-async def begin_authenticator(state: Wired, person: Present) -> Response:
-    """A new secret, which counts for nothing until its first code."""
+async def begin_authenticator(request: Request, state: Wired, person: Present) -> Response:
+    """A new secret, by the present password: of a stolen session it would be the thief's authenticator."""
+    form = await form_of(request)
     try:
+        if await state.accounts.has_password(person):
+            await state.accounts.check_present(person, field(form, "present"), address=address_of(request))
         await state.accounts.begin_totp(person)
     except MintkeeperError as error:
         return redirect(state, _HERE, error.message, bad=True)
@@ -279,7 +281,7 @@ def _moment(typed: str, person: Person) -> str | None:
         return None
     try:
         moment = datetime.fromisoformat(typed)
-        there = moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(person.time_zone))
+        there = moment if moment.tzinfo else moment.replace(tzinfo=zone_of(person))
         return there.astimezone(UTC).isoformat()
     except (ValueError, OverflowError) as error:
         raise InvalidInput(f"{typed[:40]!r} is no date and time", "from") from error

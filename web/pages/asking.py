@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, Response
@@ -17,6 +16,7 @@ from domain.sessions import Person
 from starter.ids import new_message_id
 from starter.requests import Wanted
 from web.acting import submit
+from web.filters import zone_of
 from web.people import field, form_of, needs
 from web.rendering import page, redirect
 from web.state import State, Wired
@@ -41,7 +41,7 @@ async def ask(request: Request, state: Wired, person: Asking) -> Response:
     form = await form_of(request)
     values = {name: field(form, name) for name in FIELDS}
     try:
-        receipt = await submit(state, _wanted(person, values))
+        receipt = await submit(state, person, _wanted(person, values))
     except FieldsError as error:
         wrong = error.fields or {error.field or "": error.message}
         return await _form(request, state, person, values, wrong=wrong, status_code=400)
@@ -82,7 +82,7 @@ def _deadline(person: Person, said: str) -> str | None:
     except ValueError as error:
         raise InvalidInput(f"{said!r} is no date and time", "deadline") from error
     if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=ZoneInfo(person.time_zone))
+        moment = moment.replace(tzinfo=zone_of(person))
     return moment.isoformat()
 
 

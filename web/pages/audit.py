@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import date, datetime, time, timedelta
 from urllib.parse import urlencode
-from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, StreamingResponse
@@ -13,6 +12,7 @@ from db.reads.audit_log import Sought, look
 from domain.errors import InvalidInput
 from domain.sessions import Person
 from web.audit_words import pretty, words_of
+from web.filters import zone_of
 from web.people import Auditor
 from web.proving import exported, head_of, verify
 from web.rendering import page
@@ -92,7 +92,7 @@ def _day(written: str, field: str, person: Person) -> datetime | None:
     if not written:
         return None
     try:
-        return datetime.combine(date.fromisoformat(written), time(), ZoneInfo(person.time_zone))
+        return datetime.combine(date.fromisoformat(written), time(), zone_of(person))
     except ValueError as error:
         raise InvalidInput(f"{written!r} is no day such as 2026-03-01", field) from error
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -21,17 +20,14 @@ from domain.judgement import judge, wants_step_up
 from domain.records import RequestRecord, Signer
 from domain.sessions import Person
 from starter.ids import new_message_id
-from web.acting import decide, own_decision_id, step_up
-from web.pages.sign_in import address_of
-from web.people import Approver, field, form_of
+from web.acting import FORM_ID, check_seen, decide, own_decision_id, step_up
+from web.people import Approver, address_of, field, form_of
 from web.rendering import page
 from web.state import State, Wired
 
 MOST: Final = 100
 AT_ONCE: Final = 8
 """Decisions that are on their way at the same time."""
-
-_FORM = re.compile(r"[A-Za-z0-9_-]{8,64}", re.ASCII)
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
@@ -76,9 +72,10 @@ async def approve(request: Request, state: Wired, person: Approver) -> HTMLRespo
     """Approve what was confirmed; the same form sent again gets the same answers."""
     form = await form_of(request)
     form_id = field(form, "form")
-    if _FORM.fullmatch(form_id) is None:
+    if not FORM_ID.fullmatch(form_id):
         raise InvalidInput("this form is not ours: select the requests in the inbox again", "form")
-    rows = await _rows(state, person, form_id, _checked([str(value) for value in form.getlist("id")]))
+    ids, shown = ([str(value) for value in form.getlist(name)] for name in ("id", "digest"))
+    rows = _as_shown(await _rows(state, person, form_id, _checked(ids)), dict(zip(ids, shown, strict=False)))
     open_rows = [row for row in rows if not row.why_not and not row.done]
     records = [row.record for row in open_rows if row.record is not None]
     try:
@@ -110,6 +107,20 @@ async def _rows(state: State, person: Person, form_id: str, ids: Sequence[str]) 
         _row(person, signer, found.get(one), one, own_decision_id(person, one, form_id), now) for one in ids
     ]
     return sorted(rows, key=lambda row: (row.record is None, row.record.expires_at if row.record else now))
+
+
+def _as_shown(rows: Sequence[Row], shown: Mapping[str, str]) -> list[Row]:
+    """Rows that are not what the confirmation showed any more are left out."""
+    return [replace(row, why_not=row.why_not or _changed(row, shown.get(row.id, ""))) for row in rows]
+
+
+def _changed(row: Row, digest: str) -> str:
+    try:
+        if row.record is not None:
+            check_seen(row.record, digest)
+    except DecisionRefused as error:
+        return error.message
+    return ""
 
 
 async def _visible(tx: Transaction, person: Person, ids: Sequence[str]) -> dict[str, RequestRecord]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
@@ -14,6 +15,9 @@ from web.rendering import page
 from web.state import Wired
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+
+_AGED = timedelta(seconds=90)
+"""Figures that are older are said to be."""
 
 _SPANS = {Span.DAY: "24 hours", Span.WEEK: "7 days", Span.MONTH: "30 days"}
 
@@ -35,6 +39,7 @@ async def dashboard(request: Request, state: Wired, person: Staff, span: str = "
         course=course,
         span=chosen,
         spans=_SPANS,
+        aged=datetime.now(UTC) - min(standing.at, course.at) > _AGED,
         overdue=sum(standing.overdue.values()),
         response=None if response is None else board.span_text(response * 60),
         charts=[

@@ -10,14 +10,17 @@ from fastapi.responses import HTMLResponse, Response
 from db import reads
 from domain.errors import AccessRefused, InvalidInput, MintkeeperError, Refused
 from domain.passes import AccessRefusal
-from domain.sessions import Opened
+from domain.sessions import KNOWN_BROWSER, Opened
 from starter.accounts import NeedsCode
 from web.errors import status_of
-from web.people import COOKIE, SignedIn, check_same_site, field, form_of
+from web.people import COOKIE, SignedIn, address_of, check_same_site, field, form_of
 from web.rendering import inner_path, page, redirect, set_cookie
 from web.state import State, Wired
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+
+KNOWN = "mintkeeper_known"
+"""Cookie of a browser that somebody has signed in with."""
 
 
 @router.get("/sign-in")
@@ -35,7 +38,11 @@ async def sign_in(request: Request, state: Wired) -> Response:
     onward = inner_path(field(form, "next"))
     try:
         step = await state.accounts.sign_in(
-            **names, password=field(form, "password"), address=address_of(request), label=label_of(request)
+            **names,
+            password=field(form, "password"),
+            address=address_of(request),
+            label=label_of(request),
+            browser=request.cookies.get(KNOWN, ""),
         )
     except AccessRefused as error:
         return await sign_in_page(request, state, next=onward, error=error, **names)
@@ -50,7 +57,7 @@ async def sign_in(request: Request, state: Wired) -> Response:
             tenant=names["tenant"],
             name=names["name"],
         )
-    return let_in(state, step, onward)
+    return _remembered(state, let_in(state, step, onward), **names)
 
 
 @router.post("/sign-in/code")
@@ -67,6 +74,7 @@ async def second_step(request: Request, state: Wired) -> Response:
             code=field(form, "code"),
             address=address_of(request),
             label=label_of(request),
+            browser=request.cookies.get(KNOWN, ""),
         )
     except AccessRefused as error:
         if error.reason != AccessRefusal.WRONG_CODE:
@@ -83,7 +91,7 @@ async def second_step(request: Request, state: Wired) -> Response:
             tenant=names["tenant"],
             name=names["name"],
         )
-    return let_in(state, opened, onward)
+    return _remembered(state, let_in(state, opened, onward), **names)
 
 
 @router.post("/sign-out")
@@ -122,9 +130,18 @@ def let_in(state: State, opened: Opened, onward: str) -> Response:
     return answer
 
 
-def address_of(request: Request) -> str:
-    """Where somebody asks from, for counting tries."""
-    return request.client.host if request.client else "unknown"
+def _remembered(state: State, answer: Response, tenant: str, name: str) -> Response:
+    """Let the browser be known the next time."""
+    answer.set_cookie(
+        KNOWN,
+        state.accounts.known_browser(tenant, name),
+        max_age=int(KNOWN_BROWSER.total_seconds()),
+        path="/sign-in",
+        httponly=True,
+        samesite="lax",
+        secure=state.is_https,
+    )
+    return answer
 
 
 async def sign_in_page(

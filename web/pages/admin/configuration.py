@@ -9,7 +9,6 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, PlainTextResponse, Response
-from starlette.datastructures import FormData, UploadFile
 
 from db.reads.entries import every_entry
 from db.reads.stellar_channels import channel_accounts
@@ -21,7 +20,7 @@ from domain.sessions import Person
 from web.pages.admin.changing import fingerprint
 from web.pages.admin.fields import WRITE_ONLY
 from web.pages.admin.guard import AtDesk, by, path, second_factor, shortened
-from web.people import field, form_of
+from web.people import field, form_of, text_of
 from web.rendering import page, redirect
 from web.state import State, Wired
 
@@ -58,7 +57,7 @@ async def look(request: Request, state: Wired, person: AtDesk) -> HTMLResponse:
     form = await form_of(request)
     text = ""
     try:
-        text = await _text(form)
+        text = await text_of(form, MOST_BYTES)
         applied = await _apply(state, person, text)
     except MintkeeperError as error:
         return await _page(request, state, person, text=text, error=error)
@@ -101,19 +100,6 @@ async def _apply(state: State, person: Person, text: str, *, seen: str = "") -> 
 def _seen(state: State, applied: Applied) -> str:
     changes = [change.model_dump(mode="json") for change in applied.changes]
     return fingerprint(state, {"changes": changes})
-
-
-async def _text(form: FormData) -> str:
-    file = form.get("file")
-    if not isinstance(file, UploadFile) or not file.filename:
-        return field(form, "text")
-    content = await file.read(MOST_BYTES + 1)
-    if len(content) > MOST_BYTES:
-        raise InvalidInput(f"the file has more than {MOST_BYTES} bytes", "file")
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        raise InvalidInput("the file is not UTF-8 text", "file") from error
 
 
 async def _page(

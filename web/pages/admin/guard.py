@@ -15,8 +15,7 @@ from db.writes.entries import By
 from domain.errors import AccessRefused, InvalidInput, MintkeeperError
 from domain.passes import AccessRefusal
 from domain.sessions import Person, SessionKind
-from web.pages.sign_in import address_of
-from web.people import Admin, field
+from web.people import Admin, address_of, field
 from web.rendering import redirect
 from web.state import State
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
-from starlette.datastructures import FormData, UploadFile
 
 from commands.documents import PUBLISHED_FACTS
 from commands.forecasting import forecast
@@ -27,8 +25,9 @@ from domain.plain_yaml import read_yaml
 from domain.policy_checks import problems
 from domain.sessions import Person
 from domain.simulation import Simulation
+from web.filters import zone_of
 from web.pages.admin.guard import CODE, AtDesk, attempt, by, path, second_factor
-from web.people import field, form_of
+from web.people import field, form_of, text_of
 from web.rendering import page, redirect
 from web.state import State, Wired
 
@@ -68,7 +67,7 @@ async def publish(request: Request, state: Wired, person: AtDesk) -> Response:
     form = await form_of(request)
     text, found, simulation = "", [], None
     try:
-        text = await _text(form)
+        text = await text_of(form, MOST_BYTES)
         policy = parse_policy(text, person.tenant)
         async with state.database.transaction() as tx:
             found = problems(policy, await circumstances(tx, person.tenant))
@@ -214,7 +213,7 @@ def _start(person: Person, text: str) -> datetime:
     if typed.tzinfo is not None:
         return moment(text)
     try:
-        return moment(typed.replace(tzinfo=ZoneInfo(person.time_zone)).isoformat())
+        return moment(typed.replace(tzinfo=zone_of(person)).isoformat())
     except OverflowError as error:
         raise InvalidInput("there is no such moment", "start") from error
 
@@ -225,20 +224,6 @@ async def _if_possible(tx: Transaction, policy: EscalationPolicy) -> Simulation 
         return await forecast(tx, policy, started_at=datetime.now(UTC).replace(microsecond=0))
     except MintkeeperError:
         return None
-
-
-async def _text(form: FormData) -> str:
-    """The file, if one was chosen, else what was typed; raises InvalidInput."""
-    file = form.get("file")
-    if not isinstance(file, UploadFile) or not file.filename:
-        return field(form, "text")
-    content = await file.read(MOST_BYTES + 1)
-    if len(content) > MOST_BYTES:
-        raise InvalidInput(f"the file has more than {MOST_BYTES} bytes: that is no policy", "file")
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        raise InvalidInput("the file is not UTF-8 text", "file") from error
 
 
 def _draft(
