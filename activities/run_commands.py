@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,12 +16,14 @@ from activities.held import Held, hold, in_log, request_standing, run_standing
 from db.reads.escalations import skipped_messages
 from db.session import Database, Transaction
 from db.writes import audit, run_commands
+from db.writes.authority_keys import register_authority_key
 from db.writes.commands import accept_command
 from db.writes.steps import step_done
-from domain import steps
+from domain import dsse, steps
 from domain.ack import NO_AUTHORITY, Authority
 from domain.commands import (
     ADMINS_AND_APPROVERS,
+    COMMAND_TYPE,
     Command,
     CommandAction,
     CommandRefusal,
@@ -57,6 +61,7 @@ class RunCommandActivities:
         action = claimed(read_envelope(document)).action
         if action not in _ACTIONS:
             raise CommandRefused(f"a run can't be told {action}", CommandRefusal.WRONG_ACTION)
+        await self._register(step, document)
         async with self._database.transaction() as tx:
             held = await hold(tx, step.run_id)
             try:
@@ -74,11 +79,24 @@ class RunCommandActivities:
                 if refusal.reason != CommandRefusal.REPLAYED or not await _is_done(tx, document, held):
                     raise
                 return _answer(True, _DONE[action], "", held)
-            held = await _carry_out(tx, held, command, step.at)
+            proof = {"envelope": read_envelope(document).model_dump(mode="json", by_alias=True)}
+            held = await _carry_out(tx, held, command, step.at, proof)
             unsent = await skipped_messages(tx, step.run_id)
         if action is CommandAction.CANCEL_ESCALATION:
             journal.cancelled(in_log(held), held.next_stage, command.actor, unsent)
         return _answer(True, _DONE[action], "", held)
+
+    async def _register(self, step: CommandStep, document: bytes) -> None:
+        """Put the authority's key into the audit chain before a command that it has signed."""
+        envelope = read_envelope(document)
+        if not claimed(envelope).amr:
+            return
+        for public_key in self._authority.public_keys:
+            with suppress(dsse.EnvelopeRefused):
+                dsse.verify(envelope, COMMAND_TYPE, [public_key])
+                async with self._database.transaction() as tx:
+                    await register_authority_key(tx, tenant=step.tenant, public_key=public_key, at=step.at)
+                return
 
     async def _refuse(
         self, step: CommandStep, document: bytes, refusal: Refused | InvalidInput
@@ -106,13 +124,15 @@ class RunCommandActivities:
         return _answer(False, refusal.message, reason, held)
 
 
-async def _carry_out(tx: Transaction, held: Held, command: Command, at: datetime) -> Held:
+async def _carry_out(
+    tx: Transaction, held: Held, command: Command, at: datetime, proof: Mapping[str, Any]
+) -> Held:
     tenant = held.tenant if isinstance(held, EventRun) else held.request.tenant
     if command.tenant != tenant:
         raise CommandRefused("this run is another tenant's", CommandRefusal.WRONG_TENANT)
     if isinstance(held, EventRun):
-        return await run_commands.command_run(tx, run=held, command=command, at=at)
-    return await run_commands.command_request(tx, record=held, command=command, at=at)
+        return await run_commands.command_run(tx, run=held, command=command, at=at, proof=proof)
+    return await run_commands.command_request(tx, record=held, command=command, at=at, proof=proof)
 
 
 async def _is_done(tx: Transaction, document: bytes, held: Held) -> bool:

@@ -86,7 +86,7 @@ def proof_document(events: Sequence[AuditEvent], head: AuditHead | None = None) 
     }
     if proven is None:
         return document | {"fault": chain.fault or "the chain is broken"}
-    counts = {name: getattr(proven, name) for name in ("decisions", "delegated", "vouched")}
+    counts = {name: getattr(proven, name) for name in ("decisions", "delegated", "vouched", "commands")}
     return document | counts | {"faults": list(proven.faults)}
 
 

@@ -19,11 +19,17 @@ from domain.absences import Absence, Delegation, Party, same_person
 from domain.approvals import DECISION_TYPE, Decision, Verdict
 from domain.audit import AuditHead, ChainReport, verify_chain
 from domain.authority import is_proven, prove
-from domain.errors import DecisionRefused, InvalidInput
+from domain.commands import ADMINS_AND_APPROVERS, COMMAND_TYPE, Command, CommandAction, claimed
+from domain.errors import CommandRefused, DecisionRefused, InvalidInput
 from domain.records import AuditEvent
 
 _OF_APPROVERS = frozenset({"decision.approve", "decision.reject"})
 _DECISIONS = frozenset(f"decision.{verdict}" for verdict in Verdict)
+_COMMANDS = {
+    "escalation.cancelled": CommandAction.CANCEL_ESCALATION,
+    "escalation.resumed": CommandAction.RESUME_ESCALATION,
+}
+"""Events of signed commands, and what those have to say."""
 
 
 class DecisionsReport(BaseModel):
@@ -37,6 +43,8 @@ class DecisionsReport(BaseModel):
     """How many of them were made on somebody's behalf."""
     vouched: int
     """How many of them the server signed for somebody who had signed in."""
+    commands: int = 0
+    """How many signed commands stopped or resumed the stages of a run."""
     faults: tuple[str, ...] = ()
     """Those that nobody signed, or had the authority for, each with why."""
 
@@ -141,6 +149,7 @@ class _Proving:
     decisions: int = 0
     delegated: int = 0
     vouched: int = 0
+    commands: int = 0
     faults: list[str] = field(default_factory=list)
 
     def take(self, event: AuditEvent, content: Mapping[str, Any]) -> None:
@@ -148,6 +157,8 @@ class _Proving:
         kind = content["kind"]
         if kind in _DECISIONS:
             self._prove(event, content)
+        elif kind in _COMMANDS:
+            self._prove_command(event, content)
         else:
             _note(self.book, content)
         if kind == "decision.approve":
@@ -165,6 +176,7 @@ class _Proving:
             decisions=self.decisions,
             delegated=self.delegated,
             vouched=self.vouched,
+            commands=self.commands,
             faults=tuple(self.faults),
         )
 
@@ -183,6 +195,13 @@ class _Proving:
         except (AttributeError, KeyError, TypeError, ValueError):
             what = "delegation" if on_behalf_of is not None else "decision"
             self.faults.append(f"event {event.seq}: its {what} can't be read")
+
+    def _prove_command(self, event: AuditEvent, content: Mapping[str, Any]) -> None:
+        self.commands += 1
+        try:
+            _check_command(self.book, content)
+        except _Unproven as error:
+            self.faults.append(f"event {event.seq}, {content.get('actor')}: {error}")
 
 
 def _note(book: _Book, content: Mapping[str, Any]) -> None:
@@ -228,6 +247,26 @@ def _check_signature(book: _Book, content: Mapping[str, Any]) -> bool:
     if (decision.request_id, decision.approver, f"decision.{decision.verdict}") != _told(content):
         raise _Unproven("the signed decision says something else")
     return vouched
+
+
+def _check_command(book: _Book, content: Mapping[str, Any]) -> None:
+    """A key of that moment signed the command: its actor's, or the server's; raises _Unproven."""
+    try:
+        details, actor = content["details"], content["actor"]
+        envelope = dsse.Envelope.model_validate(details["envelope"])
+        vouched = bool(claimed(envelope).amr)
+        keys = book.authority if vouched else book.keys.get(actor, {})
+        command = Command.parse(dsse.verify(envelope, COMMAND_TYPE, keys.values()))
+        who = book.party(actor)
+        told = (actor, details["runId"], _COMMANDS[content["kind"]], details["reason"])
+    except dsse.EnvelopeRefused as error:
+        raise _Unproven("no key that the chain knows by then signed the command") from error
+    except (ValidationError, AttributeError, KeyError, TypeError, ValueError, CommandRefused) as error:
+        raise _Unproven("the signed command is not there, or can't be read") from error
+    if (command.actor, command.target, command.action, command.body.get("reason")) != told:
+        raise _Unproven("the signed command says something else")
+    if who is None or not who.active or not ADMINS_AND_APPROVERS & who.roles:
+        raise _Unproven("they were no active admin or approver then")
 
 
 def _check_requester(book: _Book, content: Mapping[str, Any]) -> None:

@@ -33,7 +33,7 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 @dataclass(frozen=True)
 class Picture:
-    """Who looks at what; `path` may name a request by its status in lower case, `{confirmed}`."""
+    """Who looks at what; `path` names a request by its status: `{confirmed}`, or `{confirmed_track}`."""
 
     name: str
     reader: str
@@ -52,7 +52,7 @@ PICTURES = (
     Picture("dashboard", "adam", "/dashboard", whole=True),
     Picture("audit", "lena", "/audit?kind=decision", dark=True),
     Picture("admin", "adam", "/admin/policies/acme-mint-default-1"),
-    Picture("track", "", "/track", phone=True),
+    Picture("track", "rita", "/track/{confirmed_track}", phone=True),
 )
 
 
@@ -112,11 +112,13 @@ async def _sign_in(browser: Browser, stack: dict, reader: str, **options) -> Pag
 
 
 async def _requests(browser: Browser, stack: dict) -> dict[str, str]:
-    """The newest request of each status, by its name in lower case."""
+    """The newest request of each status, by its name in lower case; with `_track` its track number."""
     page = await _sign_in(browser, stack, "adam")
     listed = await (await page.request.get("/api/requests")).json()
     await page.context.close()
-    return {one["status"].lower(): one["id"] for one in reversed(listed["requests"])}
+    found = {one["status"].lower(): one for one in reversed(listed["requests"])}
+    numbers = {f"{status}_track": one["track_number"] for status, one in found.items()}
+    return numbers | {status: one["id"] for status, one in found.items()}
 
 
 async def _take(browser: Browser, stack: dict, requests: dict[str, str], picture: Picture) -> bytes:

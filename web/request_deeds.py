@@ -15,8 +15,8 @@ from starlette.datastructures import FormData
 from commands.submitting import Receipt
 from db.reads import conversation
 from db.writes.decisions import outcome_of_step
-from domain.approvals import DecisionOutcome, Verdict
-from domain.errors import Refused
+from domain.approvals import DecisionOutcome, RefusalReason, Verdict
+from domain.errors import DecisionRefused, Refused
 from domain.judgement import wants_step_up
 from domain.mint_request import MintStatus
 from domain.records import RequestRecord
@@ -63,7 +63,9 @@ async def approve(deed: Deed) -> str:
 
 
 async def reject(deed: Deed) -> str:
-    """Raises what `acting.decide` does."""
+    """Raises what `acting.decide` does, and DecisionRefused at once where the reason is missing."""
+    if not deed.typed("reason").strip():
+        raise DecisionRefused("a rejection needs a reason", RefusalReason.REASON_MISSING)
     return await _decide(deed, Verdict.REJECT)
 
 

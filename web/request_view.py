@@ -168,8 +168,9 @@ def _why(move: Move, person: Person) -> str:
 
 
 def sentence(message: str) -> str:
-    """A message of the house as a sentence."""
-    return message[:1].upper() + message[1:] + ("" if message.endswith((".", "!", "?")) else ".")
+    """A message of the house as a sentence; an id at its begin stays as it is."""
+    begin = message if message.startswith("mr_") else message[:1].upper() + message[1:]
+    return begin + ("" if message.endswith((".", "!", "?")) else ".")
 
 
 def _awaited(record: RequestRecord) -> str:

@@ -10,29 +10,13 @@ from datetime import datetime
 from typing import Any, Final
 
 from domain.attachments import KINDS
+from domain.client_words import WORDS
 from domain.mint_request import TERMINAL, MintStatus
 from domain.records import RequestRecord
 from web.state import State
 from web.tracking import Shown
 
 _S = MintStatus
-
-WORDS: Final = {
-    _S.PENDING: ("Waiting for approval", "We look at your request. You need not do anything."),
-    _S.APPROVED: ("Approved", "Your request is approved and goes to the ledger now."),
-    _S.SUBMITTING: ("On its way", "Your request is approved and on its way to the ledger."),
-    _S.CONFIRMED: ("Done", "The payment is on the ledger."),
-    _S.REJECTED: ("Not approved", "Your request was turned down. Nothing was paid."),
-    _S.CANCELLED: ("Cancelled", "Your request was taken back. Nothing was paid."),
-    _S.EXPIRED: ("Out of time", "Nobody approved your request in time. Nothing was paid; you can ask again."),
-    _S.FAILED: ("Not possible", "The ledger refused the payment. Nothing was paid; write to us below."),
-    _S.TIMEOUT_FAILED: ("Not in time", "The payment did not reach the ledger in time, and never will."),
-    _S.ANOMALY: (
-        "Being looked at",
-        "Something unusual happened on the ledger. We look at it.",
-    ),
-}
-
 
 _SPOKEN: Final = {"done": "done", "now": "under way", "ahead": "still to come", "stopped": "stopped here"}
 

@@ -18,6 +18,7 @@ from db.reads.conversation import CLIENT, AttachmentView, MessageView
 from db.reads.history import NotificationView
 from db.session import Transaction
 from db.writes import codes, conversation
+from domain.client_words import told
 from domain.codes import CodePurpose
 from domain.errors import InvalidInput, NotFound, Refused
 from domain.passes import PassPurpose, check_pass, issue_pass
@@ -121,7 +122,10 @@ async def shown(tx: Transaction, record: RequestRecord) -> Shown:
         await talk.messages(tx, request.id),
         # what the desk has only announced is nobody's business
         [one for one in documents if one.is_stored or one.author_kind == CLIENT],
-        await talk.notifications_of_client(tx, request.tenant, request.track_number),
+        [
+            one.model_copy(update={"body": told(one.kind, one.body)})
+            for one in await talk.notifications_of_client(tx, request.tenant, request.track_number)
+        ],
     )
 
 

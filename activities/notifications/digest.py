@@ -56,7 +56,7 @@ class Entry:
     def said(self, words: Mapping[str, str], *, autoescape: bool = False) -> dict[str, str]:
         """The entry for a template; `words` are those of a format."""
         told = parts(self.job.kind, words, autoescape=autoescape)
-        state = f"expires {words['expires']}" if self.is_open else words["status"]
+        state = f"expires {words['expires']}" if self.is_open else words["client_title"] or words["status"]
         return {**words, "headline": told.headline, "command": next(iter(told.commands), ""), "state": state}
 
     def without_ack(self) -> Entry:

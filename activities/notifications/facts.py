@@ -8,6 +8,9 @@ from datetime import datetime
 from urllib.parse import quote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from domain.client_words import WORDS
+from domain.mint_request import MintStatus
+
 LONGEST_REASON = 500
 LONGEST_WORD = 120
 
@@ -68,6 +71,7 @@ class NotificationFacts:
     def words(self) -> dict[str, str]:
         """All facts as single lines of plain text, under the names that templates use."""
         zone = _zone(self.time_zone)
+        title, sentence = WORDS.get(MintStatus.__members__.get(self.status, MintStatus.PENDING), ("", ""))
         return {
             "request_id": one_line(self.request_id),
             "track_number": one_line(self.track_number),
@@ -90,6 +94,8 @@ class NotificationFacts:
             "author": one_line(self.author),
             "excerpt": one_line(self.excerpt, LONGEST_REASON),
             "filename": one_line(self.filename, LONGEST_REASON),
+            "client_title": title if self.for_client else "",
+            "client_words": sentence if self.for_client else "",
             "code": self.code,
             "code_expires": _local(self.code_expires_at, zone) if self.code_expires_at else "",
         }

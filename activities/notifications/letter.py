@@ -29,6 +29,14 @@ ACKNOWLEDGED_KINDS = frozenset(
 CLIENT_KINDS = frozenset({"code_track"})
 """Messages that only a client without an account gets."""
 
+REQUESTER_KINDS = frozenset(
+    {
+        *("message", "attachment", "partially_approved"),
+        *("rejected", "cancelled", "expired", "confirmed", "failed", "timeout_failed", "anomaly"),
+    }
+)
+"""Messages that the requester gets as the request's client, whatever else they may be to us."""
+
 DECIDED_KINDS = frozenset({"opened", "reminder", "escalation", "revised"})
 """Messages of a stage whose recipients can decide, while their request waits."""
 
@@ -111,7 +119,7 @@ def _decides(job: DeliveryJob, facts: NotificationFacts) -> bool:
 def facts_for(job: DeliveryJob, links: Links, ack_link: str) -> NotificationFacts:
     """What a delivery may say to its recipient; raises InvalidInput when something is missing."""
     facts = _parse({**job.facts, "public_url": links.public_url})
-    if job.kind in CLIENT_KINDS:
+    if job.kind in CLIENT_KINDS or (job.kind in REQUESTER_KINDS and job.recipient == facts.requester):
         # who decides, and where we look at it, is nothing to a client
         facts = replace(facts, for_client=True, waiting_for="")
     return replace(

@@ -63,6 +63,9 @@ ROWS = MappingProxyType(
     }
 )
 
+DESK_ROWS = frozenset({"Status", "Waiting for", "Topic", "Tenant", "Expires"})
+"""Rows that say nothing to a client."""
+
 LONGEST_SUBJECT = 200
 
 
@@ -122,7 +125,8 @@ def environment(autoescape: bool) -> SandboxedEnvironment:
 
 def parts(kind: str, words: Mapping[str, str], *, autoescape: bool = False) -> Parts:
     """What the template of a kind says; `words` are escaped already, unless it is to escape them for HTML."""
-    module = environment(autoescape).get_template(f"{kind}.j2").make_module(dict(words))
+    template = "client" if words["client_title"] and kind != "code_track" else kind
+    module = environment(autoescape).get_template(f"{template}.j2").make_module({**words, "kind": kind})
     said = vars(module)
     return Parts(said["subject"], said["headline"], said["action"], said["commands"])
 
@@ -133,7 +137,8 @@ def _lay_out(layout: str, said: Parts, words: dict[str, str], *, autoescape: boo
 
 
 def _rows(words: dict[str, str]) -> list[tuple[str, str]]:
-    return [(label, words[name]) for label, name in ROWS.items() if words[name]]
+    left_out = DESK_ROWS if words["client_title"] else frozenset()
+    return [(label, words[name]) for label, name in ROWS.items() if words[name] and label not in left_out]
 
 
 def _blocks(said: Parts, words: dict[str, str]) -> tuple[Block, ...]:

@@ -42,11 +42,12 @@ async def run_demo(cli: Cli, sla_scale: int, *, leave: bool) -> None:
     screen = Screen()
     good: bool | None = None
     wanted = read_wanted()
-    options = StackOptions(cli.data_dir, sla_scale, submission_window_seconds=SUBMISSION_WINDOW_SECONDS)
+    # only the plays are sped up: what a new user asks for afterwards has the day that it has in real life
+    options = StackOptions(cli.data_dir, 1, submission_window_seconds=SUBMISSION_WINDOW_SECONDS)
     with ends_on_signal():
         async with running_stack(options, screen.note) as stack:
             # a new look at the data directory: the stack did not run yet when the command began
-            async with _theatre(Cli(cli.data_dir, cli.as_json), stack, screen) as theatre:
+            async with _theatre(Cli(cli.data_dir, cli.as_json), stack, screen, sla_scale) as theatre:
                 await _play(theatre, _in_this_world(wanted, stack), screen, _limit(sla_scale))
                 waiting = [] if leave else _in_this_world(read_waiting(), stack)
                 await leave_some(theatre.people, waiting)
@@ -86,8 +87,10 @@ def _in_this_world(rows: list[Wanted], stack: RunningStack) -> list[Wanted]:
 
 
 @asynccontextmanager
-async def _theatre(cli: Cli, stack: RunningStack, screen: Screen) -> AsyncIterator[Theatre]:
-    settings, client = cli.settings(), await cli.temporal()
+async def _theatre(
+    cli: Cli, stack: RunningStack, screen: Screen, sla_scale: int
+) -> AsyncIterator[Theatre]:
+    settings, client = cli.settings().model_copy(update={"sla_scale": sla_scale}), await cli.temporal()
     async with cli.database() as database:
         people = People(cli, settings, database, client, Submitter(database, client, settings))
         yield Theatre(people, stack.addresses.horizon_url, screen.tell)

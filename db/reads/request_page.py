@@ -1,4 +1,4 @@
-"""What one request's page shows beside the record itself; each by one index, however many requests there are."""
+"""What one request's page shows beside the record; each by one index, however many requests there are."""
 
 from __future__ import annotations
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from db.session import Transaction
 from db.writes import fallbacks
@@ -17,10 +19,11 @@ from domain.text import check_text
 
 
 async def command_request(
-    tx: Transaction, *, record: RequestRecord, command: Command, at: datetime
+    tx: Transaction, *, record: RequestRecord, command: Command, at: datetime, proof: Mapping[str, Any]
 ) -> RequestRecord:
     """Step `command:ID`: cancel or resume the stages of a mint request, which itself goes on.
 
+    `proof` goes into the audit event: the signed command, by which an auditor proves it.
     Raises NotOpen when the request has left PENDING, Refused when there is nothing to stop or resume,
     InvalidInput for a reason that is missing or too long.
     """
@@ -48,6 +51,7 @@ async def command_request(
             "commandId": command.id,
             "reason": reason,
             "stage": record.next_stage,
+            **proof,
         },
     )
     if not cancels:
@@ -55,7 +59,9 @@ async def command_request(
     return after
 
 
-async def command_run(tx: Transaction, *, run: EventRun, command: Command, at: datetime) -> EventRun:
+async def command_run(
+    tx: Transaction, *, run: EventRun, command: Command, at: datetime, proof: Mapping[str, Any]
+) -> EventRun:
     """Step `RUN:command:ID`: end the run of an event, or take an acknowledgement of it back.
 
     Raises as `command_request` does.
@@ -66,10 +72,17 @@ async def command_run(tx: Transaction, *, run: EventRun, command: Command, at: d
     step = f"command:{command.id}"
     if command.action is CommandAction.CANCEL_ESCALATION:
         return await end_run(
-            tx, run=run, state=RunState.CANCELLED, actor=command.actor, at=at, reason=reason, step=step
+            tx,
+            run=run,
+            state=RunState.CANCELLED,
+            actor=command.actor,
+            at=at,
+            reason=reason,
+            step=step,
+            proof=proof,
         )
     _check_needed(cancels=False, cancelled_by=None, acknowledged_by=run.acknowledged_by)
-    after = await resume_run(tx, run=run, actor=command.actor, at=at, reason=reason, step=step)
+    after = await resume_run(tx, run=run, actor=command.actor, at=at, reason=reason, step=step, proof=proof)
     await fallbacks.send_again(tx, request_id=run.request_id, run_id=run.id, at=at)
     return after
 

@@ -128,8 +128,12 @@ async def end_run(
     at: datetime,
     reason: str,
     step: str = "end",
+    proof: Mapping[str, Any] | None = None,
 ) -> EventRun:
-    """Step `RUN:end`: nothing of the run happens any more; what it has not sent is skipped."""
+    """Step `RUN:end`: nothing of the run happens any more; what it has not sent is skipped.
+
+    `proof`: the signed command that said so, for the audit event.
+    """
     after = run.model_copy(update={"state": state, "ended_at": at, "ended_by": actor, "reason": reason})
     return await _move(
         tx,
@@ -139,7 +143,7 @@ async def end_run(
         kind=f"escalation.{state}",
         actor=actor,
         at=at,
-        details={"runId": run.id, "reason": reason},
+        details={"runId": run.id, "reason": reason, **(proof or {})},
         unwanted=f"the escalation is {state}",
     )
 
@@ -185,7 +189,14 @@ async def acknowledge_run(
 
 
 async def resume_run(
-    tx: Transaction, *, run: EventRun, actor: str, at: datetime, reason: str, step: str
+    tx: Transaction,
+    *,
+    run: EventRun,
+    actor: str,
+    at: datetime,
+    reason: str,
+    step: str,
+    proof: Mapping[str, Any],
 ) -> EventRun:
     """Take an acknowledgement back: the stages to come run again."""
     return await _move(
@@ -196,7 +207,7 @@ async def resume_run(
         kind="escalation.resumed",
         actor=actor,
         at=at,
-        details={"runId": run.id, "reason": reason},
+        details={"runId": run.id, "reason": reason, **proof},
     )
 
 

@@ -1,12 +1,16 @@
 """One's own account in a real browser: what lets one in, what was said to one, and coming and going."""
 
+import asyncio
 import re
 
 import pyotp
 import pytest
 from sqlalchemy import text
 
+from db.reads.notifications import unread_notifications
+from domain.mint_request import MintStatus
 from domain.sessions import SessionKind
+from tests.support.desk import PATIENCE
 from tests.support.site import PASSWORD
 from tests.support.tokens import bearer
 
@@ -152,21 +156,38 @@ async def test_one_goes_away_and_comes_back(site):
         assert (await rita.get("/api/absences")).json() == {"absences": []}
 
 
+async def unread(site, *names):
+    """How many messages in the app each of them has not read."""
+    async with site.desk.seeded.database.transaction() as tx:
+        return [await unread_notifications(tx, "acme", name) for name in names]
+
+
 async def test_what_one_was_told_is_marked_as_read(site):
-    """One's own only; the count goes with it."""
-    await site.desk.submit()
+    """One by one or all at once, one's own only; the count goes with it."""
+    for _ in range(3):
+        ticket = await site.desk.submit()
+        await site.desk.until_status(ticket, MintStatus.PENDING)
+    async with asyncio.timeout(PATIENCE):
+        while min(await unread(site, "alice", "bob")) < 3:
+            await asyncio.sleep(0.1)
+    before = await unread(site, "alice", "bob")
+    page = await site.page("alice", "/account/notifications")
+    new = page.get_by_role("button", name="Mark as read")
+    assert await new.count() == before[0]
+    await new.first.click()
+    await page.wait_for_load_state()
+    assert await unread(site, "alice", "bob") == [before[0] - 1, before[1]]
+    async with site.desk.seeded.database.transaction() as tx:
+        theirs = await tx.value(text("SELECT id FROM notifications WHERE recipient = 'bob' LIMIT 1"))
     async with site.client("alice") as alice:
-        page = await site.page("alice", "/account/notifications")
-        new = page.get_by_role("button", name="Mark as read")
-        await page.wait_for_timeout(500)
-        for _ in range(50):
-            await page.reload()
-            if await new.count():
-                break
-        if await new.count():
-            await page.get_by_role("button", name="Mark all as read").click()
-            assert await new.count() == 0
-        assert (await alice.post("/account/notifications/read", data={"message": "x"})).status_code == 303
+        for message in ("x", "\x00", theirs):
+            data = {"message": message}
+            assert (await alice.post("/account/notifications/read", data=data)).status_code in (303, 400)
+    assert await unread(site, "alice", "bob") == [before[0] - 1, before[1]]
+    await page.get_by_role("button", name="Mark all as read").click()
+    await page.wait_for_load_state()
+    assert await new.count() == 0
+    assert await unread(site, "alice", "bob") == [0, before[1]]
 
 
 async def test_the_page_on_a_phone_and_in_the_dark(site, tmp_path):

@@ -299,3 +299,14 @@ async def test_a_closed_database_tells_clients_no_address(site, ticket):
         await tx.run(text("ALTER TABLE users_gone RENAME TO users"))
     assert answer.status_code in (500, 503)
     assert "users" not in answer.text
+
+
+async def test_a_requester_who_is_signed_in_needs_no_code(site, ticket):
+    """The link in their mail leads to their request; whoever else is signed in sees the form for a code."""
+    address = f"/track/{ticket.request.track_number}"
+    mine = await site.page("rita", address)
+    assert mine.url.endswith(f"/requests/{ticket.id}")
+    for name in ("alice", "adam", None):
+        page = await site.page(name, address)
+        assert page.url.endswith(address)
+        assert ticket.id not in await page.content()

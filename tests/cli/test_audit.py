@@ -28,6 +28,7 @@ def test_an_exported_chain_verifies_offline(admin, exported, monkeypatch):
         "decisions": 0,
         "delegated": 0,
         "vouched": 0,
+        "commands": 0,
         "faults": [],
     }
 

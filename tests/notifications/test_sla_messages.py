@@ -54,7 +54,7 @@ async def until_sent(outbox):
     """Let retries come at once until it has arrived."""
     async with asyncio.timeout(PATIENCE):
         while not await sent(outbox):
-            await outbox.hasten()
+            await outbox.hasten_retries()
             await asyncio.sleep(0.05)
 
 
@@ -70,7 +70,7 @@ async def test_a_provider_that_fails_during_the_sweep_loses_and_doubles_nothing(
         assert await alert(outbox.seeded, at + timedelta(minutes=5)) == []
         await until_sent(outbox)
         assert await alert(outbox.seeded, at + timedelta(minutes=10)) == []
-        await outbox.hasten()
+        await outbox.hasten_retries()
     [message] = await sent(outbox)
     assert message["text"].count("Longer in PENDING than its SLA allows") == 1
 

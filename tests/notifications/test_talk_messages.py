@@ -3,14 +3,18 @@
 import asyncio
 import logging
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 
 import aiohttp
 import pytest
 
 from activities.notifications.facts import NotificationFacts
 from activities.notifications.render import render
+from db import reads
+from db.writes.requests import change_status
+from domain.client_words import WORDS
 from domain.codes import CodePurpose
+from domain.mint_request import MintStatus
 from sandbox.providers import running_providers
 from tests.notifications.test_digest import a_row, digest
 from tests.support.outbox import PATIENCE, Outbox
@@ -71,10 +75,13 @@ async def test_html_in_a_message_stays_text(outbox):
         [row] = await until(outbox, "accepted", "message")
     [mail] = await mails(outbox)
     assert EVIL in mail["text"]
-    assert "alice" in mail["subject"]
-    html = render("message", NotificationFacts(**_moments(row.facts), public_url="")).html
-    assert "<img" not in html
-    assert "&lt;img" in html
+    # the desk is one: who of it has written is nothing to the client
+    assert "alice" not in mail["subject"] + mail["text"]
+    for for_client in (True, False):
+        facts = NotificationFacts(**_moments(row.facts), public_url="", for_client=for_client)
+        html = render("message", facts).html
+        assert "<img" not in html
+        assert "&lt;img" in html
 
 
 @pytest.mark.parametrize("kind", ["500", "429"])
@@ -122,6 +129,43 @@ async def test_a_code_for_a_client_leads_to_their_own_page(outbox):
     assert f"/track/{record.request.track_number}" in mail["text"]
     for internal in ("mintkeeper show", "/requests/", "/workflows/", "Waiting for", "approval"):
         assert internal not in mail["text"]
+
+
+@pytest.mark.parametrize("status", ["CANCELLED", "REJECTED", "EXPIRED"])
+async def test_a_client_s_letters_are_in_client_s_words(outbox, status):
+    """What became of their request, and their own page: no command, no page, tier or status word of ours."""
+    record = await an_open(outbox.database)
+    await say(outbox.database, record, author="alice", said="please wait")
+    async with outbox.database.transaction() as tx:
+        await change_status(
+            tx,
+            record=await reads.lock_request(tx, record.request.id),
+            to=MintStatus(status),
+            step="ended",
+            kind="request.ended",
+            actor="alice",
+            at=datetime.now(UTC),
+        )
+    async with mailing(outbox).running():
+        await until(outbox, "accepted", "message", status.lower())
+    mine = [mail for mail in await mails(outbox) if mail["to"] == "rita@acme.example"]
+    assert len(mine) == 2
+    for mail in mine:
+        said = mail["subject"] + mail["text"]
+        assert f"/track/{record.request.track_number}" in said
+        for internal in (
+            "mintkeeper ",
+            "/requests/",
+            "/workflows/",
+            "mr_",
+            "alice",
+            "approval",
+            "tier",
+            status,
+        ):
+            assert internal not in said
+    assert any(WORDS[MintStatus(status)][1] in mail["text"] for mail in mine)
+    assert any("please wait" in mail["text"] for mail in mine)
 
 
 async def test_a_step_up_code_comes_with_the_command_it_is_for(outbox):

@@ -16,6 +16,7 @@ from db import reads
 from db.writes import deliveries
 from db.writes.requests import change_status, open_request
 from domain.approvals import match_rule
+from domain.errors import Unavailable
 from domain.mint_request import MintStatus
 from tests.domain.factories import make_request
 from tests.support.postgres import Seeded
@@ -100,13 +101,27 @@ class Outbox:
             )
 
     async def run(self, statement):
-        async with self.database.transaction() as tx:
-            await tx.execute(text(statement))
+        """Run it, and again if it met a deadlock: relays write batches of rows, and try again too."""
+        while True:
+            try:
+                async with self.database.transaction() as tx:
+                    await tx.execute(text(statement))
+                return
+            except Unavailable as error:
+                if "deadlock detected" not in error.message:
+                    raise
 
     async def hasten(self):
-        """Let the time of every retry and the end of every lease be now."""
-        await self.run("UPDATE deliveries SET next_attempt_at = now() WHERE next_attempt_at IS NOT NULL")
+        """Let the time of every retry and the end of every lease be now.
+
+        Not while a relay is at work: what it has under way would be sent twice.
+        """
         await self.run("UPDATE deliveries SET lease_until = now() WHERE lease_until IS NOT NULL")
+        await self.hasten_retries()
+
+    async def hasten_retries(self):
+        """Let the time of every retry be now; what is under way goes on."""
+        await self.run("UPDATE deliveries SET next_attempt_at = now() WHERE next_attempt_at IS NOT NULL")
         await self.run("NOTIFY mintkeeper_deliveries")
 
     async def rows(self):

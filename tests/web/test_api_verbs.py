@@ -289,7 +289,7 @@ async def test_a_key_of_somebody_else_s_request_tells_nothing_of_it(site, pendin
             tx, tenant="acme", name="rosa", roles=["requester"], actor="x", at=datetime.now(UTC)
         )
     async with site.client("rita") as rita, site.client("rosa") as rosa, site.client("adam") as adam:
-        key = {"Idempotency-Key": "order-1"}
+        key = {"Idempotency-Key": "order-of-rita"}
         first = (await rita.post("/api/requests", json=wanted(site), headers=key)).json()["id"]
         for body_of_rosa in (wanted(site), wanted(site, amount="13")):
             answer = await rosa.post("/api/requests", json=body_of_rosa, headers=key)

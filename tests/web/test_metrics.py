@@ -145,7 +145,7 @@ async def test_an_escalation_that_goes_on_again_was_cancelled_all_the_same(seede
         )
         async with outbox.database.transaction() as tx:
             record = await reads.lock_request(tx, request.id)
-            await command_request(tx, record=record, command=command, at=now)
+            await command_request(tx, record=record, command=command, at=now, proof={})
         samples = await scrape(settings_of(seeded, authority=""))
         assert runs(samples, "cancelled", policy=seeded.policy.id, stage="1") == 1
 

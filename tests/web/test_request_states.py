@@ -1,7 +1,7 @@
 """The page of a request in every status: what it says, what it offers, and what it no longer does."""
 
-import asyncio
 import re
+import socket
 
 import pytest
 
@@ -19,7 +19,8 @@ HTML = {"Accept": "text/html"}
 ENDED = sorted(TERMINAL)
 SAYS = {
     MintStatus.PENDING: (
-        "Time left", "alice</b>, tier 1", "Still awaited", "1 more approval, one of tier 2 or above", "Approve", "expires",
+        "Time left", "alice</b>, tier 1", "Still awaited", "1 more approval, one of tier 2 or above",
+        "Approve", "expires",
     ),
     MintStatus.APPROVED: ("Approved, not yet submitted", "now only the ledger says how it ends"),
     MintStatus.SUBMITTING: (
@@ -186,12 +187,14 @@ async def test_a_horizon_that_hangs_is_told_within_the_limit(
     desk, chromium, password_hash, monkeypatch, tmp_path
 ):
     """It takes connections and never answers: the check gives up by itself and says who is silent."""
-    silent = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
-    url = f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}"
+    # a socket that listens takes connections by itself
+    silent = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{silent.getsockname()[1]}"
     opened = open_site(desk, chromium, password_hash, monkeypatch, tmp_path, worker=False, horizon_url=url)
-    async with silent, opened as site:
-        record = await a_request_in(desk.seeded, MintStatus.PENDING)
-        async with site.client("bob") as client:
-            part = await client.get(f"/requests/{record.request.id}/destination", headers={"X-Part": "1"})
+    with silent:
+        async with opened as site:
+            record = await a_request_in(desk.seeded, MintStatus.PENDING)
+            async with site.client("bob") as client:
+                part = await client.get(f"/requests/{record.request.id}/destination", headers={"X-Part": "1"})
     assert part.status_code == 200
     assert f"Cannot read the ledger from Horizon at {url}: no answer within {LOOK_SECONDS:g} s" in part.text

@@ -17,6 +17,7 @@ from starter.ids import new_message_id
 from starter.requests import Wanted
 from web.acting import submit
 from web.filters import zone_of
+from web.narrowing import plain_amount
 from web.people import field, form_of, needs
 from web.rendering import page, redirect
 from web.state import State, Wired
@@ -52,7 +53,7 @@ async def ask(request: Request, state: Wired, person: Asking) -> Response:
     return redirect(
         state,
         f"/requests/{receipt.request.id}",
-        f"asked for; the track number is {receipt.request.track_number}",
+        f"Asked for: the track number is {receipt.request.track_number}.",
     )
 
 
@@ -62,7 +63,7 @@ def _wanted(person: Person, values: Mapping[str, str]) -> Wanted:
     return Wanted(
         tenant=person.tenant,
         asset=values["other_asset"].strip() or values["asset"],
-        amount=values["amount"].replace(",", ""),
+        amount=plain_amount(values["amount"]),
         destination=values["destination"],
         topic=values["topic"],
         requester=person.name,

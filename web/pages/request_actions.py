@@ -102,7 +102,11 @@ async def undone(deed: Deed, word: str, error: MintkeeperError) -> Response:
             "No answer yet: it may still take effect. Look again in a moment; sending the same form once "
             "more does no harm."
         )
-    typed = Typed(word, _kept(deed.form), told)
+    kept = _kept(deed.form)
+    if isinstance(error, DecisionRefused):
+        # that decision is answered for good: what is typed next is another one
+        kept.pop("decision_id", None)
+    typed = Typed(word, kept, told)
     return await render(
         deed.request, deed.state, deed.person, deed.record.request.id, typed, status_of(error)
     )

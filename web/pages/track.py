@@ -19,10 +19,11 @@ from domain.passes import AccessRefusal
 from domain.records import RequestRecord
 from starter.ids import new_message_id
 from web import tracking
+from web.acting import load_visible
 from web.documents import hand_out
 from web.errors import status_of
 from web.handing_in import bounded, store_form
-from web.people import CSRF_FIELD, check_same_site, field, form_of
+from web.people import CSRF_FIELD, check_same_site, field, form_of, still_there
 from web.rendering import page
 from web.state import State, Wired
 from web.track_view import view_of
@@ -58,6 +59,9 @@ async def show(request: Request, state: Wired, number: str, done: str = "") -> R
     try:
         return await _request_page(request, state, number, news=news)
     except (AccessRefused, NotFound) as error:
+        mine = await _own(request, state, number)
+        if mine is not None:
+            return RedirectResponse(f"/requests/{mine.request.id}", status_code=303)
         over = isinstance(error, AccessRefused) and error.reason == AccessRefusal.EXPIRED
         told = {"text": "Your half hour is over: ask for a new code.", "bad": True} if over else None
         return _code_page(request, state, number, news=news or told)
@@ -142,6 +146,18 @@ async def document(request: Request, state: Wired, number: str, document_id: str
     answer = await hand_out(state, found)
     answer.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
     return answer
+
+
+async def _own(request: Request, state: State, number: str) -> RequestRecord | None:
+    """The request of a requester who is signed in as a user: they need no code for their own."""
+    person = await still_there(request, state)
+    if person is None or not tracking.is_track_number(number):
+        return None
+    try:
+        record = await load_visible(state, person, number.upper())
+    except NotFound:
+        return None
+    return record if record.request.requester == person.name else None
 
 
 async def _admitted(request: Request, state: State, number: str) -> RequestRecord:

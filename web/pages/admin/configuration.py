@@ -68,16 +68,19 @@ async def look(request: Request, state: Wired, person: AtDesk) -> HTMLResponse:
 async def apply(request: Request, state: Wired, person: AtDesk) -> Response:
     """Apply the file that was looked at, if it changes what it would have changed then."""
     form = await form_of(request)
-    text = field(form, "text")
+    text, asked = field(form, "text"), None
     try:
         applied = await _apply(state, person, text)
         if _seen(state, applied) != field(form, "seen"):
             told = "somebody else has changed entries meanwhile: this is what it would change now"
             return await _page(request, state, person, text=text, applied=applied, told=told)
+        # without the right code the changes stay on the page, to be applied with it
+        asked = applied
         await second_factor(request, state, person, form)
+        asked = None
         applied = await _apply(state, person, text, seen=field(form, "seen"))
     except MintkeeperError as error:
-        return await _page(request, state, person, text=text, error=error)
+        return await _page(request, state, person, text=text, applied=asked, error=error)
     counts = f"{applied.added} added, {applied.changed} changed, {applied.unchanged} unchanged"
     told = "; ".join((f"the configuration is applied: {counts}", *applied.warnings))
     return redirect(state, path("configuration"), shortened(told))
