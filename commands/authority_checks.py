@@ -28,7 +28,12 @@ def authority(cli: Cli) -> Iterator[Finding]:
     urls = [url.strip() for url in setting.split(",") if url.strip()]
     if not urls:
         mend = "run 'mintkeeper keys rotate --file FILE' and set MINTKEEPER_AUTHORITY_KEY=file:FILE"
-        yield Finding("authority key", "note", "none: messages carry no acknowledgement links, and browsers decide nothing", mend)
+        yield Finding(
+            "authority key",
+            "note",
+            "none: messages carry no acknowledgement links, and browsers decide nothing",
+            mend,
+        )
     for number, url in enumerate(urls, 1):
         name = "authority key" if len(urls) == 1 else f"authority key {number}"
         try:

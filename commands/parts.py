@@ -187,9 +187,7 @@ async def providers(
 
     secret = cli.settings().slack_signing_secret
     with stop_event() as stop:
-        await serve(
-            port, lambda url: _say_ready(cli, url), stop, sendgrid_events, slack_interactions, secret
-        )
+        await serve(port, lambda url: _say_ready(cli, url), stop, sendgrid_events, slack_interactions, secret)
 
 
 def _say_ready(cli: Cli, url: str) -> None:

@@ -109,7 +109,5 @@ def check_password(password: str, name: str) -> str:
             "password",
         )
     if len(set(password)) < 5 or not password.casefold().replace(name.casefold(), ""):
-        raise InvalidInput(
-            "this password is too easy to guess: take a few words", "password"
-        )
+        raise InvalidInput("this password is too easy to guess: take a few words", "password")
     return password

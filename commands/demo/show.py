@@ -87,9 +87,7 @@ def _in_this_world(rows: list[Wanted], stack: RunningStack) -> list[Wanted]:
 
 
 @asynccontextmanager
-async def _theatre(
-    cli: Cli, stack: RunningStack, screen: Screen, sla_scale: int
-) -> AsyncIterator[Theatre]:
+async def _theatre(cli: Cli, stack: RunningStack, screen: Screen, sla_scale: int) -> AsyncIterator[Theatre]:
     settings, client = cli.settings().model_copy(update={"sla_scale": sla_scale}), await cli.temporal()
     async with cli.database() as database:
         people = People(cli, settings, database, client, Submitter(database, client, settings))

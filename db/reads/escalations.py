@@ -60,7 +60,7 @@ _LISTED = text(
 WHERE tenant = :tenant AND (:every OR is_open) AND (CAST(:requester AS varchar) IS NULL
     OR request_id IN (SELECT id FROM mint_requests WHERE tenant = :tenant AND requester = :requester))
 ORDER BY started_at DESC, id LIMIT :limit
-"""
+"""  # noqa: S608 - constants of ours
 )
 _STAGES = text("""
 SELECT stage, due_at, ran_at, granted_tier, routed FROM stage_runs WHERE request_id = :id

@@ -104,9 +104,7 @@ async def test_the_lists_name_only_what_there_is():
     assert not (OPEN | OWN_PROOF) - set(routes())
 
 
-@pytest.mark.parametrize(
-    "show", ["Bearer x", "Bearer \xff", "Basic YWRhbTp4", "bearer", "Token x"]
-)
+@pytest.mark.parametrize("show", ["Bearer x", "Bearer \xff", "Basic YWRhbTp4", "bearer", "Token x"])
 async def test_what_is_no_token_is_nobody(web, show):
     """Garbage and other schemes."""
     answer = await web.get("/api/requests", headers=[(b"authorization", show.encode("latin-1"))])
