@@ -54,14 +54,11 @@ SELECT * FROM (
 ) AS run
 """
 _VIEW = text(_VIEW_PARTS + "WHERE id = :id")
-_LISTED = text(
-    _VIEW_PARTS
-    + """
+_LISTED = text(f"""{_VIEW_PARTS}
 WHERE tenant = :tenant AND (:every OR is_open) AND (CAST(:requester AS varchar) IS NULL
     OR request_id IN (SELECT id FROM mint_requests WHERE tenant = :tenant AND requester = :requester))
 ORDER BY started_at DESC, id LIMIT :limit
-"""  # noqa: S608 - constants of ours
-)
+""")  # noqa: S608 - constants of ours
 _STAGES = text("""
 SELECT stage, due_at, ran_at, granted_tier, routed FROM stage_runs WHERE request_id = :id
 UNION ALL
