@@ -60,10 +60,10 @@ async def test_filters_without_scripts(site):
     small = await pending(site, amount=SMALL)
     page = await site.page("alice", "/inbox", java_script_enabled=False)
     await page.get_by_text("Search and filter").click()
-    await page.get_by_label("Amount from").fill("10,000")
+    await page.get_by_label("Amount from").fill("10000")
     await page.get_by_role("button", name="Filter").click()
     assert await shown(page) == [large.request.track_number]
-    assert "least=10%2C000" in page.url
+    assert "least=10000" in page.url
     await page.get_by_label("Amount from").fill("ten")
     await page.get_by_role("button", name="Filter").click()
     assert "is not a plain decimal number" in await page.locator("#least-wrong").inner_text()
@@ -161,7 +161,7 @@ async def test_asking_says_what_is_wrong_beside_its_field(site):
     assert "is not a plain decimal number" in await page.locator("#amount-wrong").inner_text()
     assert await page.get_by_label("Amount").get_attribute("aria-describedby") == "amount-wrong"
     assert await page.get_by_label("What for").input_value() == "<b>salaries</b>"
-    await page.get_by_label("Amount").fill("1,250.5")
+    await page.get_by_label("Amount").fill("1250.5")
     await page.get_by_role("button", name="Ask for this mint").click()
     await page.wait_for_url("**/requests/mr_*")
     async with site.desk.seeded.database.transaction() as tx:

@@ -20,7 +20,7 @@ async def test_who_has_a_password_gets_in_and_out(site):
     page = await site.page(path="/requests?status=PENDING")
     assert page.url.endswith("/sign-in?next=/requests%3Fstatus%3DPENDING")
     await sign_in(page, "alice", "wrong password")
-    assert await page.get_by_role("alert").inner_text() == "Name or password is not right"
+    assert await page.get_by_role("alert").inner_text() == "name or password is not right"
     await sign_in(page, "alice")
     await page.wait_for_url("**/requests?status=PENDING")
     await page.get_by_role("button", name="Sign out").click()

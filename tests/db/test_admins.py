@@ -57,7 +57,10 @@ async def test_dead_messages_are_tried_again_by_name(seeded):
     """Only the tenant's own dead ones, and the audit says by whom."""
     async with seeded.database.transaction() as tx:
         await open_one(tx)
-        dead = "UPDATE deliveries SET state = 'dead' WHERE id = (SELECT min(id) FROM deliveries) RETURNING id"
+        dead = (
+            "UPDATE deliveries SET state = 'dead', next_attempt_at = NULL "
+            "WHERE id = (SELECT min(id) FROM deliveries) RETURNING id"
+        )
         delivery = await tx.value(text(dead))
         alive = await tx.value(text("SELECT max(id) FROM deliveries WHERE state <> 'dead'"))
     since = await head(seeded)

@@ -65,4 +65,5 @@ async def test_the_page_of_a_request_says_for_whom(web, seeded):
     await send_away(seeded, "carol", "bob")
     record = await a_pending(seeded)
     await decide(seeded, record, "bob")
-    assert "bob for carol, tier 2" in (await web.get(f"/requests/{record.request.id}")).text
+    page = (await web.get(f"/requests/{record.request.id}")).text
+    assert "<b>bob</b>, tier 2, for <b>carol</b>" in page

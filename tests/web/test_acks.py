@@ -22,6 +22,7 @@ from settings import Settings
 from tests.support.acks import FORGER, KEY, claim_for, token_for
 from tests.support.postgres import Seeded
 from tests.support.talk import SECRET_TEXT
+from tests.support.tokens import bearer
 from web.server import serve
 
 ROOT = Path(__file__).parents[2]
@@ -90,7 +91,7 @@ async def test_first_use_is_a_receipt_and_the_second_the_same(desk, pending, web
     assert first.status_code == 200
     receipt = first.json()
     assert (receipt["request_id"], receipt["acknowledged_by"]) == (pending.id, "#mint")
-    shown = (await web.get(f"/api/requests/{pending.id}")).json()
+    shown = (await web.get(f"/api/requests/{pending.id}", headers=await bearer(desk.seeded))).json()
     assert shown["acknowledged"]["by"] == "#mint"
     assert shown["next_timer"]["name"] == "expiry"
     assert [event["kind"] for event in shown["timeline"]].count("ack") == 1
@@ -166,7 +167,7 @@ async def test_looking_changes_nothing(desk, pending, web):
     for _ in range(3):
         page = await web.get(f"/acks/{token}")
         assert page.status_code == 200
-    assert '<form method="post"><button type="submit">I am on it</button></form>' in page.text
+    assert '<form method="post"><button type="submit" class="primary">I am on it</button></form>' in page.text
     assert "mint 2500.0000000 EURT" in page.text
     assert "<script" not in page.text
     assert token not in page.text

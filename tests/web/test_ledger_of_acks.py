@@ -13,6 +13,7 @@ from sandbox.providers import running_providers
 from tests.notifications.test_ack_links import LINK
 from tests.support.acks import AUTHORITY, KEY
 from tests.support.outbox import Outbox
+from tests.support.tokens import bearer
 from tests.web.test_acks import running, settings_of
 
 
@@ -36,7 +37,8 @@ async def test_the_request_shows_which_token_was_sent_and_which_was_used(
         async for url in running(settings_of(seeded)):
             async with httpx.AsyncClient(base_url=url, timeout=60) as client:
                 assert (await client.post(f"/acks/{token}")).status_code == 200
-                shown = (await client.get(f"/api/requests/{ticket.id}")).json()
+                me = await bearer(seeded)
+                shown = (await client.get(f"/api/requests/{ticket.id}", headers=me)).json()
     entries = {entry["kind"]: entry for entry in shown["timeline"] if entry["actor"] != "in-app"}
     hashed = token_sha256(decode(token))
     assert entries["delivery.opened"]["ack_sha256"] == [hashed]

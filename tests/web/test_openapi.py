@@ -53,7 +53,8 @@ async def test_the_api_is_what_it_says(site, name, known, tmp_path):
         *("run", f"{site.url}/openapi.json", "--url", site.url),
         *("-H", f"Authorization: {me['Authorization']}"),
         *("--checks", CHECKS, "--phases", "examples,coverage,fuzzing", "--max-examples", "4"),
-        *("--seed", "7", "--generation-database", "none", "--workers", "2", "--max-time", "45"),
+        *("--seed", "7", "--generation-database", "none", "--workers", "1", "--max-time", "45"),
+        # two threads at once trip over a counter of Python 3.11 (SystemError: AST constructor recursion)
         # the stream of events has no end, and readiness asks others
         *("--exclude-path-regex", "^/(api/events|readyz|metrics)"),
         *("--request-timeout", "20", "--no-color"),

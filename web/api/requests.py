@@ -137,7 +137,7 @@ async def cancel(
     return await _vouched(request, state, person, record, order)
 
 
-_STANDING = answers(schemas.StandingDocument, 404, 409, 504)
+_STANDING = answers(schemas.StandingDocument, 404, 409, 429, 504)
 
 
 @router.post(

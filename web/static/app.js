@@ -114,11 +114,7 @@ function show(page) {
     const fresh = page.getElementById(part.id);
     if (fresh && fresh.outerHTML !== part.outerHTML) swap(part, document.adoptNode(fresh));
   }
-  if (page.title && page.title !== document.title) {
-    document.title = page.title;
-    // what was told when the page came is no longer how it stands
-    document.querySelector("body > .news")?.remove();
-  }
+  if (page.title) document.title = page.title;
   count();
   document.dispatchEvent(new CustomEvent("mintkeeper:refreshed"));
   const summary = document.querySelector("[data-summary]")?.textContent.trim();
