@@ -59,22 +59,11 @@ async def password(
     actor: Actor = None,
 ) -> None:
     """Give a user a password, which is asked for; their sessions end."""
-    from datetime import UTC, datetime
+    from starter.account_care import set_password
 
-    from db.writes.accounts import set_password
-    from domain.sessions import check_password
-    from starter.accounts import hash_password
-
-    hashed = await hash_password(check_password(_read_password(name, from_stdin), name))
-    async with cli.transaction() as tx:
-        await set_password(
-            tx,
-            tenant=cli.tenant(tenant),
-            name=name,
-            password_hash=hashed,
-            actor=cli.actor(actor),
-            at=datetime.now(UTC),
-        )
+    async with cli.database() as database:
+        typed = _read_password(name, from_stdin)
+        await set_password(database, cli.tenant(tenant), name, typed, actor=cli.actor(actor))
     cli.emit({"name": name, "password": "set"}, lambda: f"{name} signs in with the new password from now on")
 
 

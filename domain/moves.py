@@ -58,13 +58,13 @@ def moves(record: RequestRecord, signer: Signer, now: datetime) -> Moves:
     workflow, too; this says so before anybody tries.
     """
     approve, reject = (
-        _decision(verdict, record, signer, now) for verdict in (Verdict.APPROVE, Verdict.REJECT)
+        decision(verdict, record, signer, now) for verdict in (Verdict.APPROVE, Verdict.REJECT)
     )
     acts = bool(signer.roles - {"auditor"}) and signer.active
     return Moves(
         approve=approve,
         reject=reject,
-        cancel=_decision(Verdict.CANCEL, record, signer, now),
+        cancel=decision(Verdict.CANCEL, record, signer, now),
         claim=_claim(record, signer),
         release=_when(_desk(signer) and record.status not in TERMINAL and record.assignee is not None),
         assign=_when(_desk(signer) and record.status not in TERMINAL),
@@ -97,9 +97,9 @@ def may_decide_from(record: RequestRecord, tier: int | None) -> datetime | None:
     return None
 
 
-def _decision(verdict: Verdict, record: RequestRecord, signer: Signer, now: datetime) -> Move:
-    """Judge a decision that nobody has made."""
-    decision = Decision(
+def decision(verdict: Verdict, record: RequestRecord, signer: Signer, now: datetime) -> Move:
+    """Whether this decision would be accepted at `now`: a decision that nobody has made is judged."""
+    supposed = Decision(
         decision_id=_HYPOTHETICAL,
         request_id=record.request.id,
         request_digest=record.request.digest(),
@@ -109,9 +109,9 @@ def _decision(verdict: Verdict, record: RequestRecord, signer: Signer, now: date
         issued_at=now,
     )
     try:
-        judge(decision, frozenset({verdict}), record, signer, now)
+        judge(supposed, frozenset({verdict}), record, signer, now)
         authority = (
-            Authority(None) if verdict is Verdict.CANCEL else authority_of(decision, record, signer, now)
+            Authority(None) if verdict is Verdict.CANCEL else authority_of(supposed, record, signer, now)
         )
     except DecisionRefused as refusal:
         return Move(allowed=False, why_not=refusal.message, reason=RefusalReason(refusal.reason))

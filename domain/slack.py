@@ -17,6 +17,9 @@ from pydantic import BaseModel, Field, TypeAdapter
 from domain.approvals import Verdict
 from domain.text import MAX_TEXT
 
+WEB_API: Final = "https://slack.com/api/"
+"""Where Slack's Web API is, unless a setting says otherwise."""
+
 APPROVE: Final = "mintkeeper.approve"
 REJECT: Final = "mintkeeper.reject"
 ACKNOWLEDGE: Final = "mintkeeper.acknowledge"

@@ -1,4 +1,4 @@
-"""What is done to accounts without signing in: invitations, API tokens, sessions, authenticators."""
+"""What is done to accounts without signing in: passwords, invitations, tokens, sessions, authenticators."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from db.session import Database
 from db.writes import accounts as writes
 from domain import sessions
 from domain.errors import InvalidInput
-from domain.sessions import Opened, SessionKind, token_hash
+from domain.sessions import Opened, SessionKind, check_password, token_hash
 from domain.text import check_text
 from starter.ids import new_session_id
+from starter.passwords import hash_password
 
 LONGEST_LABEL = 100
 """Characters."""
@@ -33,6 +34,15 @@ async def invite(database: Database, tenant: str, name: str, *, actor: str) -> s
             expires_at=now + sessions.INVITATION,
         )
     return token
+
+
+async def set_password(database: Database, tenant: str, name: str, password: str, *, actor: str) -> None:
+    """Give a user a password; their sessions and invitations end. Raises InvalidInput, NotFound."""
+    hashed = await hash_password(check_password(password, name))
+    async with database.transaction() as tx:
+        await writes.set_password(
+            tx, tenant=tenant, name=name, password_hash=hashed, actor=actor, at=datetime.now(UTC)
+        )
 
 
 async def issue_token(

@@ -12,11 +12,10 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
-from domain.slack import Origin, escape_mrkdwn
+from domain.slack import WEB_API, Origin, escape_mrkdwn
 
 log = logging.getLogger("mintkeeper.slack")
 
-REAL = "https://slack.com/api/"
 PATIENCE_SECONDS = 5.0
 LONGEST_NOTE = 3000
 
@@ -26,7 +25,7 @@ class SlackCalls:
     """The Web API with our bot's token. What comes back in a press, a URL above all, is never called."""
 
     token: str
-    base_url: str = REAL
+    base_url: str = WEB_API
 
     async def tell(self, origin: Origin, user: str, note: str) -> bool:
         """Show a note to whoever pressed; that they can't see it changes nothing of what was recorded."""

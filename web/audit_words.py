@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from db.reads.audit_log import Entry
-from db.reads.request_page import Event
+from db.reads.history import RequestEvent
 from web.happenings import of_event
 
 _NOUNS: Final = MappingProxyType(
@@ -35,21 +35,9 @@ _NOUNS: Final = MappingProxyType(
     }
 )
 _NAMES: Final = (
-    *(
-        "position",
-        "department_code",
-        "user_name",
-        "user",
-        "name",
-        "topic_code",
-        "code",
-        "event_kind",
-        "eventKind",
-        "key_id",
-        "policyId",
-    ),
-    *("policy_id", "id", "tenant"),
-)
+    "position", "department_code", "user_name", "user", "name", "topic_code", "code", "event_kind",
+    "eventKind", "key_id", "policyId", "policy_id", "id", "tenant",
+)  # fmt: skip
 """What a thing is called, the first of them that it has."""
 
 _VERBS: Final = MappingProxyType(
@@ -69,7 +57,7 @@ def words_of(entry: Entry) -> str:
     """One sentence, without the time and the request."""
     details = _details(entry)
     if entry.request_id is not None:
-        return _of_request(Event(at=entry.at, kind=entry.kind, actor=entry.actor, details=details))
+        return _of_request(RequestEvent(at=entry.at, kind=entry.kind, actor=entry.actor, details=details))
     if entry.kind == "sessions.opened":
         return f"{entry.actor} signed in"
     subject, _, verb = entry.kind.rpartition(".")
@@ -78,7 +66,7 @@ def words_of(entry: Entry) -> str:
     return " ".join(filter(None, [entry.actor, _VERBS.get(verb, verb.replace("_", " ")), noun, name]))
 
 
-def _of_request(event: Event) -> str:
+def _of_request(event: RequestEvent) -> str:
     try:
         told = of_event(event)
     except (AttributeError, KeyError, TypeError, ValueError):

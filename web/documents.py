@@ -15,7 +15,6 @@ from commands.talk_documents import attachment_document
 from db.reads.conversation import AttachmentView
 from domain.attachments import Announcement
 from domain.errors import InvalidInput
-from domain.passes import SessionSecret, open_secret
 from starter import uploads
 from storage import Storage, open_storage
 from web.bodies import TooLarge, limited_body
@@ -67,11 +66,6 @@ def as_input(error: ValidationError) -> InvalidInput:
     first = error.errors(include_input=False, include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"]) or "body"
     return InvalidInput(f"{where}: {first['msg']}", where)
-
-
-def secret_of(state: State) -> SessionSecret:
-    """The session secret; raises ConfigurationError."""
-    return open_secret(state.settings.session_secret)
 
 
 def storage_of(state: State) -> Storage:

@@ -1,4 +1,4 @@
-"""How pages write moments, time left and amounts: a text people read, the exact value beside it."""
+"""How pages write and read moments, time left and amounts: a text for people, the exact value beside it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from markupsafe import Markup
 
 from domain.amounts import Asset, format_amount
+from domain.errors import InvalidInput
 from domain.mint_request import utc_text
 from domain.sessions import Person
 
@@ -75,12 +76,32 @@ def short_account(account: str) -> Markup:
     return Markup('<span class="mono account" title="{}">{}</span>').format(account, text)
 
 
+def sentence(message: str) -> str:
+    """A message of the house as a sentence; an id at its begin stays as it is."""
+    begin = message if message.startswith("mr_") else message[:1].upper() + message[1:]
+    return begin + ("" if message.endswith((".", "!", "?")) else ".")
+
+
 def zone_of(person: Person | None) -> ZoneInfo:
     """The person's zone; UTC for nobody's, and for one that this machine doesn't know."""
     try:
         return ZoneInfo(person.time_zone if person is not None else "UTC")
     except (ZoneInfoNotFoundError, ValueError):
         return ZoneInfo("UTC")
+
+
+def typed_moment(said: str, person: Person, field: str) -> datetime | None:
+    """What a browser's field for date and time holds, on the person's own clock; None: nothing.
+
+    Raises InvalidInput for what is no moment.
+    """
+    if not said.strip():
+        return None
+    try:
+        moment = datetime.fromisoformat(said.strip())
+        return (moment if moment.tzinfo else moment.replace(tzinfo=zone_of(person))).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise InvalidInput(f"{said[:40]!r} is no date and time", field) from error
 
 
 def _iso(moment: datetime) -> str:

@@ -10,7 +10,8 @@ from itertools import groupby
 from types import MappingProxyType
 from typing import Any, Final
 
-from db.reads.request_page import Event, Sent
+from db.reads.history import RequestEvent
+from db.reads.request_page import Sent
 from domain.approvals import STEP_UP, Decision
 from domain.dsse import Envelope, EnvelopeRefused, unverified_payload
 from domain.errors import InvalidInput
@@ -131,7 +132,7 @@ _TOGETHER: Final = timedelta(seconds=30)
 
 
 def happenings(
-    record: RequestRecord, events: Iterable[Event], sent: Sequence[Sent], to_come: Iterable[Due]
+    record: RequestRecord, events: Iterable[RequestEvent], sent: Sequence[Sent], to_come: Iterable[Due]
 ) -> list[Happening]:
     """Everything in order; what is to come is last."""
     told = [of_event(event) for event in events]
@@ -139,7 +140,7 @@ def happenings(
     return sorted(found, key=lambda one: (one.to_come, one.at))
 
 
-def how_decided(events: Iterable[Event]) -> dict[str, str]:
+def how_decided(events: Iterable[RequestEvent]) -> dict[str, str]:
     """By decision id, how its approver was known: `own key`, or how they had signed in."""
     return {
         decision.decision_id: _how(decision)
@@ -154,7 +155,7 @@ def _how(decision: Decision) -> str:
     return "signed in: " + ", ".join(_HOW.get(method, method) for method in decision.amr)
 
 
-def _decision_of(event: Event) -> Decision | None:
+def _decision_of(event: RequestEvent) -> Decision | None:
     if "envelope" not in event.details:
         return None
     try:
@@ -164,7 +165,7 @@ def _decision_of(event: Event) -> Decision | None:
         return None
 
 
-def of_event(event: Event) -> Happening:
+def of_event(event: RequestEvent) -> Happening:
     """One event of the audit chain about a request."""
     lane, words, tone = _WORDS.get(event.kind, _unknown)(event)
     shown = {_spaced(name): _plain(value) for name, value in event.details.items() if name not in _HIDDEN}
@@ -178,7 +179,7 @@ def of_event(event: Event) -> Happening:
 _Words = tuple[Lane, str, str]
 
 
-def _unknown(event: Event) -> _Words:
+def _unknown(event: RequestEvent) -> _Words:
     """A kind that nobody has found words for yet."""
     return (
         Lane.PEOPLE,
@@ -187,18 +188,18 @@ def _unknown(event: Event) -> _Words:
     )
 
 
-def _decided(event: Event) -> _Words:
+def _decided(event: RequestEvent) -> _Words:
     words, tone = _VERDICTS.get(event.kind.partition(".")[2], ("decided", "plain"))
     behalf = f" for {event.details['onBehalfOf']}" if event.details.get("onBehalfOf") else ""
     return Lane.PEOPLE, f"{event.actor} {words}{behalf}", tone
 
 
-def _refused(event: Event) -> _Words:
+def _refused(event: RequestEvent) -> _Words:
     why = str(event.details.get("message") or event.details.get("reason"))
     return Lane.PEOPLE, f"A decision of {event.actor} was refused: {why}", "bad"
 
 
-def _assigned(event: Event) -> _Words:
+def _assigned(event: RequestEvent) -> _Words:
     to, before = event.details.get("to"), event.details.get("from")
     if event.kind == "assignment.automatic":
         return Lane.PEOPLE, f"Given to {to}, since nobody had taken it", "plain"
@@ -208,7 +209,7 @@ def _assigned(event: Event) -> _Words:
     return Lane.PEOPLE, f"{event.actor} {took}", "plain"
 
 
-def _staged(event: Event) -> _Words:
+def _staged(event: RequestEvent) -> _Words:
     name = {"stage.opened": "Approvers were told", "stage.reminder": "Approvers were reminded"}.get(
         event.kind, "Escalated"
     )
@@ -217,20 +218,20 @@ def _staged(event: Event) -> _Words:
     return Lane.ESCALATION, f"{name}{more}", "plain" if event.kind == "stage.opened" else "wait"
 
 
-def _concluded(event: Event) -> _Words:
+def _concluded(event: RequestEvent) -> _Words:
     words, tone = _OUTCOMES.get(str(event.details.get("outcome")), ("The submission has ended", "plain"))
     landed = (event.details.get("proof") or {}).get("landed") or {}
     return Lane.LEDGER, words.format(ledger=landed.get("ledger", "")).strip(), tone
 
 
-def _on_it(event: Event) -> _Words:
+def _on_it(event: RequestEvent) -> _Words:
     return Lane.PEOPLE, f"{event.actor} is on it: no further stage comes for now", "plain"
 
 
-def _fixed(lane: Lane, words: str, tone: str = "plain") -> Callable[[Event], _Words]:
+def _fixed(lane: Lane, words: str, tone: str = "plain") -> Callable[[RequestEvent], _Words]:
     """Words in which `{actor}` and details can stand."""
 
-    def told(event: Event) -> _Words:
+    def told(event: RequestEvent) -> _Words:
         facts = {name: _plain(value) for name, value in event.details.items()}
         return lane, words.format_map(_Known(facts | {"actor": event.actor})), tone
 
@@ -245,7 +246,7 @@ class _Known(dict[str, str]):
 
 
 _P, _E, _L, _M = Lane.PEOPLE, Lane.ESCALATION, Lane.LEDGER, Lane.MESSAGES
-_WORDS: Final[Mapping[str, Callable[[Event], _Words]]] = MappingProxyType(
+_WORDS: Final[Mapping[str, Callable[[RequestEvent], _Words]]] = MappingProxyType(
     {
         "request.opened": _fixed(_P, "{actor} asked for it"),
         "request.claim": _assigned,

@@ -113,13 +113,13 @@ def _asset(said: str, wrong: dict[str, str]) -> Asset | None:
 
 def _amount(values: Mapping[str, str], name: str, wrong: dict[str, str]) -> int | None:
     try:
-        return parse_amount(plain_amount(values[name])) if values[name] else None
+        return parse_amount(typed_amount(values[name])) if values[name] else None
     except InvalidInput as error:
         wrong[name] = error.message
         return None
 
 
-def plain_amount(said: str) -> str:
+def typed_amount(said: str) -> str:
     """An amount as it was typed; raises InvalidInput for a comma, which means 1,000 here and 0.1 there."""
     if "," in said:
         raise InvalidInput("write the amount without commas, and cents after a point: 2500.00", "amount")

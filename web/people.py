@@ -72,6 +72,16 @@ Staff = Annotated[Person, Depends(needs("approver", "admin", "auditor"))]
 """Who sees every request of the tenant."""
 
 
+async def _present(person: SignedIn) -> Person:
+    if person.kind is not SessionKind.BROWSER:
+        raise AccessRefused("this is for people: sign in with a browser", AccessRefusal.NOT_ENTITLED)
+    return person
+
+
+Present = Annotated[Person, Depends(_present)]
+"""Who is signed in with a browser: a token that was lost must not make more of itself."""
+
+
 async def _own_tenant(
     person: SignedIn,
     tenant: Annotated[

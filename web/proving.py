@@ -21,7 +21,7 @@ LONGEST: Final = 120.0
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Verification:
     """What was found; `events` were sound, `fault` is what is wrong with the next one.
 
     `decisions` is None where the chain is broken: nothing is known of them then. `given_up`: out of time.
@@ -88,7 +88,7 @@ async def exported(database: Database, head: AuditHead) -> AsyncIterator[str]:
         after = page[-1].seq
 
 
-async def verify(database: Database, tenant: str) -> Verdict:
+async def verify(database: Database, tenant: str) -> Verification:
     """What `mintkeeper audit verify` checks, and that the chain ends with the database's head."""
     head = await head_of(database, tenant)
     reader = _Reader(database, head, asyncio.get_running_loop())
@@ -99,9 +99,9 @@ async def verify(database: Database, tenant: str) -> Verdict:
         reader.ends = -math.inf
 
 
-def _verify(reader: _Reader) -> Verdict:
+def _verify(reader: _Reader) -> Verification:
     try:
         chain, decisions = verify_whole(reader.events(), reader.head)
-        return Verdict(reader.head, chain.events, chain.fault, decisions)
+        return Verification(reader.head, chain.events, chain.fault, decisions)
     except _TooLong:
-        return Verdict(reader.head, reader.read, given_up=True)
+        return Verification(reader.head, reader.read, given_up=True)

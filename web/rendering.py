@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.templating import Jinja2Templates
 from itsdangerous import BadData, URLSafeTimedSerializer
 
+from domain.errors import MintkeeperError
 from domain.mint_request import utc_text
 from domain.sessions import Person
 from web.filters import amount, countdown, local, short_account
@@ -19,6 +21,8 @@ from web.state import State
 
 NEWS = "mintkeeper_news"
 _NEWS_SECONDS = 60
+_LONGEST_NEWS = 700
+"""Characters: a cookie carries them to the next page."""
 
 templates = Jinja2Templates(directory=Path(__file__).parent / "templates")
 templates.env.trim_blocks = True
@@ -59,8 +63,18 @@ def redirect(state: State, to: str, news: str = "", *, bad: bool = False) -> Red
     """Go to a page of ours after something was done, and say there what it was."""
     answer = RedirectResponse(to, status_code=303)
     if news:
-        set_cookie(answer, state, NEWS, _signer(state).dumps({"text": news, "bad": bad}), _NEWS_SECONDS)
+        told = news if len(news) <= _LONGEST_NEWS else f"{news[:_LONGEST_NEWS]}…"
+        set_cookie(answer, state, NEWS, _signer(state).dumps({"text": told, "bad": bad}), _NEWS_SECONDS)
     return answer
+
+
+async def attempt(state: State, back: str, work: Awaitable[str]) -> RedirectResponse:
+    """Do something and go back to a page, which says what was done or why it was not."""
+    try:
+        told, bad = await work, False
+    except MintkeeperError as error:
+        told, bad = error.message, True
+    return redirect(state, back, told, bad=bad)
 
 
 def set_cookie(answer: Response, state: State, name: str, value: str, seconds: int | None) -> None:

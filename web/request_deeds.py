@@ -23,8 +23,8 @@ from domain.records import RequestRecord
 from domain.sessions import Person
 from starter.acks import acknowledge_as
 from web import acting
+from web.filters import sentence
 from web.people import address_of, field
-from web.request_view import sentence
 from web.state import State
 
 _WRITTEN_SECONDS: Final = 2.0

@@ -10,7 +10,8 @@ from typing import Any
 from db import reads
 from db.reads import conversation, request_page
 from db.reads.conversation import AttachmentView, MessageView
-from db.reads.request_page import Colleague, Event
+from db.reads.history import RequestEvent, request_events
+from db.reads.request_page import Colleague
 from db.reads.sla import terms_of
 from db.session import Transaction
 from domain.approvals import ApprovalRule, RefusalReason
@@ -23,7 +24,7 @@ from domain.records import RequestRecord
 from domain.sessions import Person
 from domain.sla import STATUS_NAMES, Place
 from starter.ids import new_decision_id, new_message_id
-from web.filters import amount_text, zone_of
+from web.filters import amount_text, sentence, zone_of
 from web.happenings import Happening, happenings, how_decided
 from web.pictures.timeline import Moment, Picture, draw
 from web.state import State
@@ -44,7 +45,7 @@ class Facts:
 
     record: RequestRecord
     moves: Moves
-    events: Sequence[Event]
+    events: Sequence[RequestEvent]
     happened: Sequence[Happening]
     messages: Sequence[MessageView]
     documents: Sequence[AttachmentView]
@@ -76,7 +77,7 @@ async def read_facts(tx: Transaction, person: Person, record: RequestRecord, seq
     signer = await reads.signer(tx, request.tenant, person.name, now if judged else None)
     if signer is None:
         raise NotFound(f"unknown user {person.name!r} of tenant {request.tenant}")
-    events = await request_page.events(tx, request.id)
+    events = await request_events(tx, request.id)
     sent = await request_page.sent(tx, request.id)
     terms = await terms_of(tx, Place(request.tenant, request.topic, record.status))
     possible = moves(record, signer, now)
@@ -165,12 +166,6 @@ def _why(move: Move, person: Person) -> str:
     if move.reason is RefusalReason.ALREADY_DECIDED and move.why_not.startswith(person.name):
         return "You have approved this."
     return words.get(move.reason, "") if move.reason in words else sentence(move.why_not)
-
-
-def sentence(message: str) -> str:
-    """A message of the house as a sentence; an id at its begin stays as it is."""
-    begin = message if message.startswith("mr_") else message[:1].upper() + message[1:]
-    return begin + ("" if message.endswith((".", "!", "?")) else ".")
 
 
 def _awaited(record: RequestRecord) -> str:

@@ -29,6 +29,7 @@ from domain.slack import (
     ACKNOWLEDGE,
     APPROVE,
     REJECT,
+    WEB_API,
     BlockActions,
     Origin,
     ViewSubmission,
@@ -37,7 +38,7 @@ from domain.slack import (
 )
 from domain.text import check_text
 from starter.acks import acknowledge_as
-from starter.slack import REAL, SlackCalls
+from starter.slack import SlackCalls
 from web import acting
 from web.state import State
 
@@ -102,7 +103,7 @@ def reason_problem(reason: str) -> str:
 
 def calls_of(state: State) -> SlackCalls:
     """Slack as the settings know it."""
-    return SlackCalls(state.settings.slack_bot_token, state.settings.slack_base_url or REAL)
+    return SlackCalls(state.settings.slack_bot_token, state.settings.slack_base_url or WEB_API)
 
 
 async def _pressed(state: State, event: BlockActions, origin: Origin) -> str:

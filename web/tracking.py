@@ -23,7 +23,6 @@ from domain.codes import CodePurpose
 from domain.errors import InvalidInput, NotFound, Refused
 from domain.passes import PassPurpose, check_pass, issue_pass
 from domain.records import RequestRecord
-from web.documents import secret_of
 from web.state import State
 
 log = logging.getLogger("mintkeeper.track")
@@ -61,7 +60,7 @@ async def admitted(tx: Transaction, state: State, track_number: str, token: str)
     """The request, for the bearer of a pass to it; raises AccessRefused, for an unknown number too."""
     record = await find(tx, track_number)
     check_pass(
-        secret_of(state),
+        state.secret,
         token,
         purpose=PassPurpose.TRACK,
         subject=record.request.id if record else "",
@@ -74,7 +73,7 @@ async def admitted(tx: Transaction, state: State, track_number: str, token: str)
 
 async def send_code(state: State, track_number: str) -> None:
     """Send the client a code; whether there is such a request, or one more code for it, nobody learns."""
-    secret = secret_of(state)
+    secret = state.secret
     async with state.database.transaction() as tx:
         record = await find(tx, track_number)
     if record is None:
@@ -95,7 +94,7 @@ async def send_code(state: State, track_number: str) -> None:
 
 async def open_session(state: State, track_number: str, typed: str) -> tuple[str, datetime]:
     """Exchange the code for a pass and its end; raises AccessRefused."""
-    secret, now = secret_of(state), datetime.now(UTC)
+    secret, now = state.secret, datetime.now(UTC)
     # what is answered comes after the commit: a wrong try counts
     async with state.database.transaction() as tx:
         record = await find(tx, track_number)

@@ -42,6 +42,17 @@ _UNSHOWN = frozenset({"envelope"})
 """Details for auditors, too long for a timeline."""
 
 
+class RequestEvent(BaseModel):
+    """An event of a request's audit chain; `details` with the signed envelope, where there is one."""
+
+    model_config = ConfigDict(frozen=True)
+
+    at: AwareDatetime
+    kind: str
+    actor: str
+    details: dict[str, Any]
+
+
 class DeliveryView(BaseModel):
     """A delivery as operators see it."""
 
@@ -104,14 +115,22 @@ async def audit_head(tx: Transaction, tenant: str) -> AuditHead | None:
     return None if row is None else AuditHead(**row._asdict())
 
 
+async def request_events(tx: Transaction, request_id: str) -> list[RequestEvent]:
+    """Everything that the audit chain says of a request, oldest first."""
+    return [
+        RequestEvent(at=row.at, kind=row.kind, actor=row.actor, details=json.loads(row.body)["details"])
+        for row in await tx.rows(_OF_REQUEST, {"id": request_id})
+    ]
+
+
 async def timeline(tx: Transaction, request_id: str) -> list[dict[str, Any]]:
     """What happened to a request, in order: `at`, `kind`, `actor`, and `details` or a `text`.
 
     A message that carried acknowledgement links has the hash of each attempt's token in `ack_sha256`.
     """
     entries = [
-        {"at": row.at, "kind": row.kind, "actor": row.actor, "details": _shown(row.body)}
-        for row in await tx.rows(_OF_REQUEST, {"id": request_id})
+        {"at": event.at, "kind": event.kind, "actor": event.actor, "details": _shown(event.details)}
+        for event in await request_events(tx, request_id)
     ]
     hashes = await token_hashes(tx, request_id)
     entries += [
@@ -132,8 +151,7 @@ def _moment(entry: dict[str, Any]) -> datetime:
     return moment
 
 
-def _shown(body: str) -> dict[str, Any]:
-    details = json.loads(body)["details"]
+def _shown(details: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in details.items() if name not in _UNSHOWN}
 
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 from sqlalchemy import text
 
 from db.session import Transaction
 from domain.records import DeliveryState
 
-_EVENTS = text("SELECT at, kind, actor, body FROM audit_events WHERE request_id = :id ORDER BY seq")
 _SENT = text("""
 SELECT kind, channel, channel_kind, recipient, state, attempt, max_attempts, due_at, deferred_until,
     next_attempt_at, accepted_at, delivered_at, note, error, stage, run_id
@@ -21,17 +17,6 @@ ORDER BY due_at, channel COLLATE "C", recipient COLLATE "C", id
 _APPROVERS = text("""
 SELECT name, tier FROM users WHERE tenant = :tenant AND active AND 'approver' = ANY (roles) ORDER BY name
 """)
-
-
-class Event(BaseModel):
-    """An event of a request's audit chain; `details` with the signed envelope, where there is one."""
-
-    model_config = ConfigDict(frozen=True)
-
-    at: AwareDatetime
-    kind: str
-    actor: str
-    details: dict[str, Any]
 
 
 class Sent(BaseModel):
@@ -69,14 +54,6 @@ class Colleague(BaseModel):
 
     name: str
     tier: int | None
-
-
-async def events(tx: Transaction, request_id: str) -> list[Event]:
-    """Everything that the audit chain says of a request, oldest first."""
-    return [
-        Event(at=row.at, kind=row.kind, actor=row.actor, details=json.loads(row.body)["details"])
-        for row in await tx.rows(_EVENTS, {"id": request_id})
-    ]
 
 
 async def sent(tx: Transaction, request_id: str) -> list[Sent]:

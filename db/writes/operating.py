@@ -5,9 +5,9 @@ from __future__ import annotations
 from sqlalchemy import text
 
 from db.session import Transaction
-from db.writes import accounts, deliveries
+from db.writes import deliveries
 from db.writes.entries import By
-from db.writes.rows import note, require
+from db.writes.rows import note
 from domain.errors import NotFound
 
 _TENANT_OF = text("SELECT tenant FROM deliveries WHERE id = :id")
@@ -27,20 +27,6 @@ async def retry_every_delivery(tx: Transaction, by: By) -> int:
     if ids:
         await note(tx, "deliveries.retried", by.tenant, {"count": len(ids)}, by.actor, by.at)
     return len(ids)
-
-
-async def end_sessions(tx: Transaction, name: str, by: By, session_id: str | None = None) -> int:
-    """End one session of a user, or all of them; answers how many. Raises NotFound for an unknown user."""
-    await require(tx, "users", "user", tenant=by.tenant, name=name)
-    ended = await accounts.end_sessions(tx, tenant=by.tenant, name=name, at=by.at, session_id=session_id)
-    if ended:
-        await note(tx, "sessions.ended", by.tenant, {"name": name, "count": ended}, by.actor, by.at)
-    return ended
-
-
-async def remove_authenticator(tx: Transaction, name: str, by: By) -> bool:
-    """Forget a user's authenticator and end their sessions; answers whether there was one."""
-    return await accounts.remove_totp(tx, tenant=by.tenant, name=name, actor=by.actor, at=by.at)
 
 
 async def note_schedule(tx: Transaction, schedule_id: str, verb: str, reason: str, by: By) -> None:

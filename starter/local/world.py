@@ -11,13 +11,13 @@ from db.reads import accounts
 from db.seed import TENANT, seed_demo_tenant
 from db.session import Database
 from db.writes.accounts import set_password
-from starter.accounts import hash_password
 from starter.key_file import rotate
 from starter.keys import load_key, new_key
 from starter.local.accounts import ASSET_CODE, keep_seed, prepare_accounts
 from starter.local.environment import Addresses
 from starter.local.layout import PEOPLE, DataDir, keep_password
 from starter.local.stack_file import DemoWorld
+from starter.passwords import hash_password
 
 
 async def prepare_world(data: DataDir, addresses: Addresses) -> DemoWorld:

@@ -16,15 +16,6 @@ from tests.support.commands import command, raw_command
 RESUME = CommandAction.RESUME_ESCALATION
 
 
-@pytest.fixture
-async def pending(desk):
-    """A request with its worker running."""
-    async with desk.worker():
-        ticket = await desk.submit()
-        await desk.until_status(ticket, MintStatus.PENDING)
-        yield ticket
-
-
 def vouched(ticket, **changes):
     """A command that the server has signed for somebody who had signed in."""
     values = {

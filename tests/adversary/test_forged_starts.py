@@ -35,15 +35,6 @@ async def refusal(handle) -> MintkeeperError:
     return domain_error(failed.value.cause)
 
 
-@pytest.fixture
-async def pending(desk):
-    """A pending request, with its worker running."""
-    async with desk.worker():
-        ticket = await desk.submit()
-        await desk.until_status(ticket, MintStatus.PENDING)
-        yield ticket
-
-
 async def test_a_workflow_under_another_id_can_not_take_a_request_over(desk, pending):
     """The workflow `mint-<request id>` is the only arbiter of its request."""
     order = await desk.order(id=pending.id)

@@ -12,7 +12,6 @@ from db.writes.publication import publish_policy, switch_policy
 from db.writes.withdrawal import delete_policy
 from domain import dsse
 from domain.commands import COMMAND_TYPE, CommandAction
-from domain.mint_request import MintStatus
 from domain.runs import EventAction, EventKind, EventRule, RunState
 from tests.adversary.test_poison import POISON
 from tests.support.commands import a_command, command, raw_command
@@ -22,15 +21,6 @@ from tests.workflows.test_acks import acknowledge
 from tests.workflows.test_upkeep import delete_workflow, run_audit
 
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-async def pending(desk):
-    """A request with its worker running."""
-    async with desk.worker():
-        ticket = await desk.submit()
-        await desk.until_status(ticket, MintStatus.PENDING)
-        yield ticket
 
 
 async def poisoned(handle, poison, *signals):

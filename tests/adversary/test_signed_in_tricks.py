@@ -13,7 +13,9 @@ from db.writes import accounts, dictionaries
 from domain.errors import AccessRefused, Refused
 from domain.mint_request import MintStatus
 from domain.sessions import MOST_TRIES, SessionKind
-from starter.accounts import NeedsCode, hash_password
+from starter.account_care import invite
+from starter.accounts import NeedsCode
+from starter.passwords import hash_password
 from tests.support.site import PASSWORD
 from tests.support.tokens import bearer
 
@@ -121,17 +123,17 @@ async def test_a_stolen_session_sets_up_no_authenticator(site):
         await thief.post("/account/authenticator", data={"present": "a wrong password"})
         assert "otpauth" not in (await thief.get("/account/authenticator", follow_redirects=True)).text
         person = await site.accounts.person(await site.token("alice"))
-        assert await site.accounts.waiting_totp(person) is None
+        assert await site.accounts.authenticators.waiting(person) is None
         await thief.post("/account/authenticator", data={"present": PASSWORD})
-        assert await site.accounts.waiting_totp(person) is not None
+        assert await site.accounts.authenticators.waiting(person) is not None
 
 
 async def test_a_known_password_makes_no_codes_guessable(site):
     """Wrong codes count on, whatever right passwords come in between: else six digits would be guessed."""
     await site.give_password("alice")
     person = await site.accounts.person(await site.token("alice"))
-    app = pyotp.parse_uri(await site.accounts.begin_totp(person))
-    await site.accounts.confirm_totp(person, app.now())
+    app = pyotp.parse_uri(await site.accounts.authenticators.begin(person))
+    await site.accounts.authenticators.confirm(person, app.now())
     passwords, reasons = [PASSWORD, NEW], []
     for number in range(MOST_TRIES + 2):
         with pytest.raises(AccessRefused) as refused:
@@ -150,7 +152,7 @@ async def test_a_sign_in_that_is_overtaken_opens_nothing(site, change):
     database, at = site.desk.seeded.database, datetime.now(UTC)
     who = {"tenant": "acme", "name": "alice"}
     person = await site.accounts.person(await site.token("alice"))
-    await site.accounts.begin_totp(person)
+    await site.accounts.authenticators.begin(person)
     hashed = await hash_password(NEW)
     secret = await _secret(site)
     async with database.transaction() as tx:
@@ -191,7 +193,7 @@ async def test_who_comes_back_brings_no_old_session(site, way):
     """Sessions and tokens end with a deactivation for good, and so do invitations."""
     token = await site.token("bob")
     key = (await bearer(site.desk.seeded, "bob"))["Authorization"].removeprefix("Bearer ")
-    invitation = await site.accounts.invite("acme", "bob", actor="adam")
+    invitation = await invite(site.desk.seeded.database, "acme", "bob", actor="adam")
     user = {"tenant": "acme", "name": "bob", "roles": ["approver"], "tier": 1, "actor": "adam"}
     async with site.desk.seeded.database.transaction() as tx:
         if way == "removed":
@@ -211,7 +213,7 @@ async def test_who_comes_back_brings_no_old_session(site, way):
 async def test_a_new_password_uses_invitations_up(site):
     """Who changes it since a link went astray is safe from whoever has the link."""
     await site.give_password("bob")
-    invitation = await site.accounts.invite("acme", "bob", actor="adam")
+    invitation = await invite(site.desk.seeded.database, "acme", "bob", actor="adam")
     person = await site.accounts.person(await site.token("bob"))
     await site.accounts.change_password(person, PASSWORD, NEW, address="x")
     with pytest.raises(Refused):

@@ -8,6 +8,7 @@ from axe_playwright_python.async_playwright import Axe
 
 from domain.approvals import Verdict
 from domain.mint_request import MintStatus
+from starter.account_care import invite
 from tests.support.site import PASSWORD
 
 NOBODY = None
@@ -132,7 +133,7 @@ async def names(site):
     await desk.decide(tickets["confirmed"], "alice")
     await desk.until_status(tickets["confirmed"], MintStatus.CONFIRMED)
     found = {name: ticket.id for name, ticket in tickets.items()}
-    invitation = await site.accounts.invite("acme", "bob", actor="adam")
+    invitation = await invite(site.desk.seeded.database, "acme", "bob", actor="adam")
     return found | {
         "invitation": invitation.rpartition("/")[2],
         "track_number": tickets["confirmed"].request.track_number,
@@ -211,9 +212,9 @@ async def test_the_code_page_is_sound(site):
 
     await site.give_password("alice")
     person = await site.accounts.person(await site.token("alice"))
-    address = await site.accounts.begin_totp(person)
+    address = await site.accounts.authenticators.begin(person)
     code = pyotp.parse_uri(address)
-    await site.accounts.confirm_totp(person, code.now())
+    await site.accounts.authenticators.confirm(person, code.now())
     for look in LOOKS.values():
         page = await site.page(NOBODY, "/sign-in", **look)
         await page.get_by_label("User name").fill("alice")

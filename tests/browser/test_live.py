@@ -82,6 +82,7 @@ async def test_what_happened_before_the_stream_began_is_not_missed(site):
     await page.route("**/api/events*", hold, times=1)
     await page.goto("/inbox")
     await page.locator(f"#open-{ticket.id}").wait_for(state="detached")
+    assert await page.locator("[data-summary]").inner_text() == "Nothing waits for you."
 
 
 async def test_who_is_signed_out_elsewhere_is_told(site, monkeypatch):

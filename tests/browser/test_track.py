@@ -103,6 +103,8 @@ async def test_it_works_without_a_script(site, ticket):
     await page.get_by_label("Write to us").fill("hello")
     await page.get_by_role("button", name="Send").click()
     await page.get_by_text("Your message was sent.").wait_for()
+    [said] = await all_rows(site.desk.seeded.database, "SELECT author_kind, text FROM comments")
+    assert (said.author_kind, said.text) == ("CLIENT", "hello")
 
 
 async def test_the_cookie_of_the_session(site, ticket):
@@ -287,6 +289,7 @@ async def test_who_has_left_sees_nothing(site, ticket):
     await run(site.desk.seeded.database, "UPDATE users SET active = false WHERE name = 'rita'")
     await page.goto(path(ticket))
     await page.get_by_role("button", name="Send me a code").wait_for()
+    assert "EURT" not in await page.content()
 
 
 async def test_a_closed_database_tells_clients_no_address(site, ticket):

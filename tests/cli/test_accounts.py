@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from cli import app
 from db import reads
 from domain.passes import SessionSecret
+from starter.account_care import set_password
 from starter.accounts import Accounts, NeedsCode
 from tests.support.talk import SECRET_TEXT
 
@@ -95,10 +96,10 @@ async def test_browsers_are_listed_and_signed_out(desk, seeded):
 async def test_an_authenticator_is_forgotten(desk, seeded):
     """Afterwards the password alone is enough, until they set up another one."""
     mine = accounts(seeded)
-    await mine.set_password("acme", "alice", LONG, actor="setup")
+    await set_password(seeded.database, "acme", "alice", LONG, actor="setup")
     person = await mine.person((await mine.open_session("acme", "alice", ("pwd",))).token)
-    uri = await mine.begin_totp(person)
-    await mine.confirm_totp(person, pyotp.parse_uri(uri).now())
+    uri = await mine.authenticators.begin(person)
+    await mine.authenticators.confirm(person, pyotp.parse_uri(uri).now())
     assert isinstance(await mine.sign_in("acme", "alice", LONG, address="x"), NeedsCode)
     options = ("--tenant", "acme", "--as", "adam", "--json")
     assert (await desk("user", "reset-totp", "alice", *options)).json["removed"] is True

@@ -10,8 +10,7 @@ from aiohttp import web
 from temporalio.testing import WorkflowEnvironment
 
 from commands.stack import read_stack
-from domain.passes import SessionSecret
-from starter.accounts import Accounts
+from starter.account_care import set_password
 from tests.cli.conftest import NETWORK, write_stack
 from tests.support.temporal import server_options
 
@@ -50,9 +49,7 @@ async def test_who_can_sign_in_and_over_what_is_said(desk, seeded):
     """No admin with an account and an address without TLS are notes; half a provider is a failure."""
     plain = await desk("doctor", "--json", MINTKEEPER_PUBLIC_URL="http://mint.example")
     assert (states(plain)["accounts"], states(plain)["public url"]) == ("note", "note")
-    await Accounts(seeded.database, SessionSecret("x" * 32)).set_password(
-        "acme", "adam", "three quiet river stones", actor="setup"
-    )
+    await set_password(seeded.database, "acme", "adam", "three quiet river stones", actor="setup")
     better = await desk(
         "doctor",
         "--json",

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from sqlalchemy import text
 
+from db import reads
 from db.writes import operating
 from db.writes.configuration import apply_configuration
 from db.writes.entries import By
@@ -51,6 +52,8 @@ async def test_a_tenant_without_an_admin_can_still_be_set_up(seeded):
     async with seeded.database.transaction() as tx:
         await tx.run(text("UPDATE users SET roles = '{auditor}' WHERE name = 'adam'"))
     await put(seeded, "user", "erik", {"roles": ["requester"]})
+    async with seeded.database.transaction() as tx:
+        assert "erik" in [user.name for user in await reads.users(tx, "acme")]
 
 
 async def test_dead_messages_are_tried_again_by_name(seeded):

@@ -21,15 +21,6 @@ OLD = (
 )
 
 
-@pytest.fixture
-async def pending(desk):
-    """A request that waits, with its worker running; its first message is to a group."""
-    async with desk.worker():
-        ticket = await desk.submit()
-        await desk.until_status(ticket, MintStatus.PENDING)
-        yield ticket
-
-
 async def on_it(desk, ticket, name):
     """What `name` gets for saying it now."""
 

@@ -44,10 +44,10 @@ async def audited(site):
 async def set_up_totp(site, name):
     """Give a user an authenticator; answers its secret."""
     person = await site.accounts.person(await site.token(name))
-    uri = await site.accounts.begin_totp(person)
+    uri = await site.accounts.authenticators.begin(person)
     totp = pyotp.parse_uri(uri)
     # the code of the step before, so that the one of now is still good
-    await site.accounts.confirm_totp(person, totp.at(datetime.now(UTC) - timedelta(seconds=30)))
+    await site.accounts.authenticators.confirm(person, totp.at(datetime.now(UTC) - timedelta(seconds=30)))
     return totp
 
 

@@ -233,3 +233,12 @@ async def deserted(seeded: Seeded, tmp_path: Path) -> AsyncIterator[tuple[Desk, 
         async with lasting_server(file) as env:
             handle = env.client.get_workflow_handle(ticket.handle.id)
             yield Desk(env, env.client, seeded, ledger=ledger), Ticket(ticket.request, handle)
+
+
+@pytest_asyncio.fixture
+async def pending(desk: Desk) -> AsyncIterator[Ticket]:
+    """A request that waits for its approvers, with its worker running."""
+    async with desk.worker():
+        ticket = await desk.submit()
+        await desk.until_status(ticket, MintStatus.PENDING)
+        yield ticket

@@ -15,7 +15,8 @@ from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from domain.passes import SessionSecret
 from settings import TESTNET_PASSPHRASE, Settings
-from starter.accounts import Accounts, hash_password
+from starter.accounts import Accounts
+from starter.passwords import hash_password
 from tests.support.acks import KEY
 from tests.support.desk import Desk
 from tests.support.talk import SECRET_TEXT

@@ -33,6 +33,6 @@ async def set_up_totp(site, name):
     """Give somebody an authenticator; answers a code that is still good: the set-up has used the last one."""
     await site.give_password(name)
     person = await site.accounts.person(await site.token(name))
-    app = pyotp.parse_uri(await site.accounts.begin_totp(person))
-    await site.accounts.confirm_totp(person, app.at(time.time() - app.interval))
+    app = pyotp.parse_uri(await site.accounts.authenticators.begin(person))
+    await site.accounts.authenticators.confirm(person, app.at(time.time() - app.interval))
     return app.at(time.time() + app.interval)

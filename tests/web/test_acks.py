@@ -60,15 +60,6 @@ async def web(seeded, temporal_server, monkeypatch):
             yield client
 
 
-@pytest.fixture
-async def pending(desk):
-    """A request with its worker running."""
-    async with desk.worker():
-        ticket = await desk.submit()
-        await desk.until_status(ticket, MintStatus.PENDING)
-        yield ticket
-
-
 async def token_of(desk, ticket, **changes):
     """A token of the request's first message, with changes."""
     return await token_for(desk.seeded.database, ticket.id, **changes)

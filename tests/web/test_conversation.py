@@ -7,7 +7,6 @@ import pytest
 
 from db.writes import dictionaries
 from domain.commands import CommandAction
-from domain.mint_request import MintStatus
 from domain.passes import PassPurpose, issue_pass
 from settings import Settings
 from tests.db.acts import expire
@@ -34,15 +33,6 @@ async def web(seeded, temporal_server, tmp_path, monkeypatch):
     async for url in running(settings):
         async with client_of(seeded, url, "alice") as client:
             yield client
-
-
-@pytest.fixture
-async def pending(desk):
-    """A request with its worker running."""
-    async with desk.worker():
-        ticket = await desk.submit()
-        await desk.until_status(ticket, MintStatus.PENDING)
-        yield ticket
 
 
 def signed(desk, request_id, action=COMMENT, by="alice", body=None, **changes):

@@ -3,19 +3,9 @@
 import pytest
 
 from domain.commands import CommandAction
-from domain.mint_request import MintStatus
 from tests.support.commands import a_command
 from tests.support.tokens import bearer
 from tests.web.test_acks import web as web
-
-
-@pytest.fixture
-async def pending(desk):
-    """A request with its worker running."""
-    async with desk.worker():
-        ticket = await desk.submit()
-        await desk.until_status(ticket, MintStatus.PENDING)
-        yield ticket
 
 
 def body(envelope):

@@ -73,15 +73,6 @@ async def patient_policy(desk, hours):
     return policy
 
 
-@pytest.fixture
-async def pending(desk):
-    """A request with its worker running."""
-    async with desk.worker():
-        ticket = await desk.submit()
-        await desk.until_status(ticket, MintStatus.PENDING)
-        yield ticket
-
-
 async def test_an_ack_before_the_reminder_stops_all_stages_and_the_expiry_still_comes(skipping_desk):
     """No reminder, no escalation, no tier granted; at 24 h it expires as if nobody had said anything."""
     desk = skipping_desk

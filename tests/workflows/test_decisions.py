@@ -18,15 +18,6 @@ TWO_APPROVALS = 200_000_000_000
 """Stroops: above the band in which one approval is enough."""
 
 
-@pytest.fixture
-async def pending(desk):
-    """A pending request, with its worker running."""
-    async with desk.worker():
-        ticket = await desk.submit()
-        await desk.until_status(ticket, MintStatus.PENDING)
-        yield ticket
-
-
 def forged_payload(desk, ticket):
     """An honest envelope whose payload now names somebody else."""
     envelope = desk.sign(ticket, "alice").model_dump(mode="json", by_alias=True)

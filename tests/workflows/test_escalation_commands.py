@@ -18,15 +18,6 @@ RESUME = CommandAction.RESUME_ESCALATION
 
 
 @pytest.fixture
-async def pending(desk):
-    """A request with its worker running."""
-    async with desk.worker():
-        ticket = await desk.submit()
-        await desk.until_status(ticket, MintStatus.PENDING)
-        yield ticket
-
-
-@pytest.fixture
 async def running(desk, pending):
     """The run of an event whose first stage has told its people."""
     await desk.decide(pending, "alice")

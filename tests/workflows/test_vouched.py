@@ -17,15 +17,6 @@ from tests.support.desk import PATIENCE
 FOREIGN = Ed25519PrivateKey.from_private_bytes(b"\x0e" * 32)
 
 
-@pytest.fixture
-async def pending(desk):
-    """A pending request, with its worker running."""
-    async with desk.worker():
-        ticket = await desk.submit()
-        await desk.until_status(ticket, MintStatus.PENDING)
-        yield ticket
-
-
 async def send(desk, ticket, by, verdict=Verdict.APPROVE, *, key=KEY, amr=("pwd",), **changes):
     """Send a decision with these means of authentication, signed by that key."""
     decision = desk.decision(ticket, by, verdict, amr=amr, **changes)

@@ -13,15 +13,6 @@ from starter.ids import new_message_id
 HOUR = timedelta(hours=1)
 
 
-@pytest.fixture
-async def pending(desk):
-    """A pending request, with its worker running."""
-    async with desk.worker():
-        ticket = await desk.submit()
-        await desk.until_status(ticket, MintStatus.PENDING)
-        yield ticket
-
-
 async def send(desk, ticket, verb, actor, assignee=None, message_id=None):
     """Send a claim, release or assignment and return how the request stands."""
     message = AssignMessage(actor=actor, assignee=assignee, message_id=message_id or new_message_id())

@@ -21,7 +21,7 @@ from domain.commands import EVERYBODY, Command, CommandAction
 from domain.dsse import Envelope
 from domain.errors import NotFound
 from domain.mint_request import utc_text
-from domain.passes import PassPurpose, check_pass, issue_pass
+from domain.passes import PassPurpose, SessionSecret, check_pass, issue_pass
 from domain.records import RequestRecord
 from domain.sessions import Person
 from domain.steps import CommentMessage
@@ -32,7 +32,7 @@ from starter.temporal import connect
 from web.acting import comment as say_as
 from web.acting import load_visible, visible
 from web.api import schemas
-from web.documents import Announced, as_input, bearer, hand_out, read_body, secret_of, take_in
+from web.documents import Announced, as_input, bearer, hand_out, read_body, take_in
 from web.openapi import answers, takes
 from web.people import SignedIn, acting_person
 from web.signed import SignedBody, as_envelope
@@ -117,8 +117,7 @@ async def announce(
     if as_envelope(signed) is None:
         return await _announce(state, await acting_person(request, state), request_id, signed, key)
     # asked before anything is written: without it there is no pass
-    secret_of(state)
-    now = datetime.now(UTC)
+    secret, now = state.secret, datetime.now(UTC)
     async with state.database.transaction() as tx:
         command = await accept_command(
             tx, signed, action=CommandAction.REQUEST_ATTACH, target=request_id, roles=EVERYBODY, now=now
@@ -136,7 +135,7 @@ async def announce(
             announced=announced,
             at=now,
         )
-    return _announced(state, pending)
+    return _announced(secret, pending)
 
 
 async def _comment(state: State, person: Person, name: str, body: bytes, key: str | None) -> dict[str, Any]:
@@ -149,18 +148,18 @@ async def _comment(state: State, person: Person, name: str, body: bytes, key: st
 
 
 async def _announce(state: State, person: Person, name: str, body: bytes, key: str | None) -> dict[str, Any]:
-    announced = read_body(body, Announced).checked(state)
+    announced, secret = read_body(body, Announced).checked(state), state.secret
     request_id = (await load_visible(state, person, name)).request.id
     attachment_id = (
         uploads.attachment_id_for_key(request_id, person.name, key) if key else uploads.new_attachment_id()
     )
     pending = await uploads.announce(state.database, request_id, person.name, announced, attachment_id)
-    return _announced(state, pending)
+    return _announced(secret, pending)
 
 
-def _announced(state: State, pending: AttachmentView) -> dict[str, Any]:
+def _announced(secret: SessionSecret, pending: AttachmentView) -> dict[str, Any]:
     until = datetime.now(UTC) + UPLOAD_TIME
-    token = issue_pass(secret_of(state), PassPurpose.UPLOAD, pending.id, until)
+    token = issue_pass(secret, PassPurpose.UPLOAD, pending.id, until)
     return {
         **attachment_document(pending),
         "upload": f"/api/attachments/{pending.id}",
@@ -173,7 +172,7 @@ def _announced(state: State, pending: AttachmentView) -> dict[str, Any]:
 async def put(request: Request, state: Wired, attachment_id: str) -> dict[str, Any]:
     """The bytes of an announced document, with the pass of its announcement."""
     check_pass(
-        secret_of(state),
+        state.secret,
         bearer(request),
         purpose=PassPurpose.UPLOAD,
         subject=attachment_id,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated
 
 import segno
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 from markupsafe import Markup
+from starlette.datastructures import FormData
 
 from db import reads
 from db.reads.absences import absences
@@ -16,32 +16,20 @@ from db.reads.notifications import newest_notifications, unread_notifications
 from db.writes.absences import end_own_absence, set_own_absence
 from db.writes.reading import mark_read
 from domain.absences import Wish
-from domain.errors import AccessRefused, InvalidInput, MintkeeperError
-from domain.passes import AccessRefusal
+from domain.errors import InvalidInput, MintkeeperError
 from domain.sessions import Opened, Person, SessionKind
 from starter import account_care
 from starter.ids import new_message_id
 from web.errors import status_of
-from web.filters import zone_of
-from web.pages.admin.guard import attempt
-from web.people import SignedIn, address_of, field, form_of
-from web.rendering import page, redirect
+from web.filters import typed_moment
+from web.people import Present, SignedIn, address_of, field, form_of
+from web.rendering import attempt, page, redirect
 from web.state import State, Wired
 
 router = APIRouter(prefix="/account", include_in_schema=False, default_response_class=HTMLResponse)
 
 _HERE = "/account"
 _TOKEN_DAYS = 90
-
-
-async def _present(person: SignedIn) -> Person:
-    if person.kind is not SessionKind.BROWSER:
-        raise AccessRefused("this is for people: sign in with a browser", AccessRefusal.NOT_ENTITLED)
-    return person
-
-
-Present = Annotated[Person, Depends(_present)]
-"""Who is signed in with a browser: a token that was lost must not make more of itself."""
 
 
 @router.get("")
@@ -73,7 +61,7 @@ async def begin_authenticator(request: Request, state: Wired, person: Present) -
     try:
         if await state.accounts.has_password(person):
             await state.accounts.check_present(person, field(form, "present"), address=address_of(request))
-        await state.accounts.begin_totp(person)
+        await state.accounts.authenticators.begin(person)
     except MintkeeperError as error:
         return redirect(state, _HERE, error.message, bad=True)
     return redirect(state, f"{_HERE}/authenticator")
@@ -90,7 +78,7 @@ async def confirm_authenticator(request: Request, state: Wired, person: Present)
     """The first code; every other session ends, for it began without one."""
     form = await form_of(request)
     try:
-        await state.accounts.confirm_totp(person, field(form, "code"))
+        await state.accounts.authenticators.confirm(person, field(form, "code"))
     except MintkeeperError as error:
         return await _authenticator(request, state, person, error)
     return redirect(state, _HERE, "Your authenticator is set up. From now on you sign in with its codes.")
@@ -155,8 +143,8 @@ async def go_away(request: Request, state: Wired, person: Present) -> Response:
         now = datetime.now(UTC)
         wish = Wish.parse(
             {
-                "from": _moment(field(form, "from"), person) or now,
-                "until": _moment(field(form, "until"), person) or "",
+                "from": _said(form, "from", person) or now,
+                "until": _said(form, "until", person) or "",
                 "reason": field(form, "reason"),
             }
         )
@@ -252,7 +240,7 @@ async def _account(
 async def _authenticator(
     request: Request, state: State, person: Person, error: MintkeeperError | None = None
 ) -> Response:
-    address = await state.accounts.waiting_totp(person)
+    address = await state.accounts.authenticators.waiting(person)
     if address is None:
         return redirect(state, _HERE)
     secret = address.partition("secret=")[2].partition("&")[0]
@@ -275,16 +263,9 @@ def _picture(address: str) -> Markup:
     return Markup(code.svg_inline(svgclass="qr", lineclass=None, omitsize=True, border=2))  # noqa: S704
 
 
-def _moment(typed: str, person: Person) -> str | None:
-    """What a date-and-time field holds, in the person's zone, as a moment; raises InvalidInput."""
-    if not typed:
-        return None
-    try:
-        moment = datetime.fromisoformat(typed)
-        there = moment if moment.tzinfo else moment.replace(tzinfo=zone_of(person))
-        return there.astimezone(UTC).isoformat()
-    except (ValueError, OverflowError) as error:
-        raise InvalidInput(f"{typed[:40]!r} is no date and time", "from") from error
+def _said(form: FormData, name: str, person: Person) -> str | None:
+    moment = typed_moment(field(form, name), person, name)
+    return moment.isoformat() if moment else None
 
 
 def _iso(typed: str) -> datetime | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
@@ -16,8 +15,8 @@ from domain.sessions import Person
 from starter.ids import new_message_id
 from starter.requests import Wanted
 from web.acting import submit
-from web.filters import zone_of
-from web.narrowing import plain_amount
+from web.filters import typed_moment
+from web.narrowing import typed_amount
 from web.people import field, form_of, needs
 from web.rendering import page, redirect
 from web.state import State, Wired
@@ -60,31 +59,19 @@ async def ask(request: Request, state: Wired, person: Asking) -> Response:
 def _wanted(person: Person, values: Mapping[str, str]) -> Wanted:
     if not values["key"]:
         raise InvalidInput("this form is not ours: open it again", "")
+    deadline = typed_moment(values["deadline"], person, "deadline")
     return Wanted(
         tenant=person.tenant,
         asset=values["other_asset"].strip() or values["asset"],
-        amount=plain_amount(values["amount"]),
+        amount=typed_amount(values["amount"]),
         destination=values["destination"],
         topic=values["topic"],
         requester=person.name,
         memo=values["memo"].strip(),
-        deadline=_deadline(person, values["deadline"]),
+        deadline=deadline.isoformat() if deadline else None,
         # the person's own: nobody finds another's request by its key
         key=f"web:{person.name}:{values['key']}",
     )
-
-
-def _deadline(person: Person, said: str) -> str | None:
-    """What a browser's field for date and time says, in the person's zone."""
-    if not said:
-        return None
-    try:
-        moment = datetime.fromisoformat(said)
-    except ValueError as error:
-        raise InvalidInput(f"{said!r} is no date and time", "deadline") from error
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=zone_of(person))
-    return moment.isoformat()
 
 
 async def _form(

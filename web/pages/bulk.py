@@ -14,9 +14,10 @@ from fastapi.responses import HTMLResponse
 from db import reads
 from db.reads.records import requests_of
 from db.session import Transaction
-from domain.approvals import Decision, Verdict
+from domain import moves
+from domain.approvals import Verdict
 from domain.errors import AccessRefused, DecisionRefused, InvalidInput, MintkeeperError
-from domain.judgement import judge, wants_step_up
+from domain.judgement import wants_step_up
 from domain.records import RequestRecord, Signer
 from domain.sessions import Person
 from starter.ids import new_message_id
@@ -140,29 +141,12 @@ def _row(
         return Row(one, decision, None, "there is no such mint request")
     needs_code = wants_step_up(record)
     row = Row(one, decision, record, step_up=needs_code)
-    why_not = "" if row.done else _why_not(record, signer, decision, now)
+    why_not = "" if row.done else moves.decision(Verdict.APPROVE, record, signer, now).why_not
     if not why_not and needs_code and not person.has_totp and not row.done:
         why_not = (
             "this amount needs a second factor: approve it on its own page, or set up an authenticator first"
         )
     return Row(one, decision, record, why_not, needs_code)
-
-
-def _why_not(record: RequestRecord, signer: Signer, decision_id: str, now: datetime) -> str:
-    """What the rules have against it, as far as can be said before the workflow has the last word."""
-    decision = Decision(
-        decision_id=decision_id,
-        request_id=record.request.id,
-        request_digest=record.request.digest(),
-        verdict=Verdict.APPROVE,
-        approver=signer.name,
-        issued_at=now,
-    )
-    try:
-        judge(decision, frozenset({Verdict.APPROVE}), record, signer, now)
-    except DecisionRefused as error:
-        return error.message
-    return ""
 
 
 async def _approve(

@@ -11,9 +11,10 @@ from domain.records import RequestRecord
 from domain.sessions import Person
 from web.acting import load_visible, visible
 from web.errors import status_of
+from web.filters import sentence
 from web.people import SignedIn
 from web.rendering import page
-from web.request_view import Typed, page_values, read_facts, sentence
+from web.request_view import Typed, page_values, read_facts
 from web.state import State, Wired
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)

@@ -15,11 +15,12 @@ from domain.errors import AccessRefused, DecisionRefused, MintkeeperError, NotFo
 from web import request_deeds as deeds
 from web.acting import load_visible
 from web.errors import status_of
+from web.filters import sentence
 from web.pages.request import render
 from web.people import SignedIn, form_of, require
 from web.rendering import redirect
 from web.request_deeds import Deed
-from web.request_view import Typed, sentence
+from web.request_view import Typed
 from web.state import Wired
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)

@@ -22,6 +22,7 @@ from web import tracking
 from web.acting import load_visible
 from web.documents import hand_out
 from web.errors import status_of
+from web.filters import sentence
 from web.handing_in import bounded, store_form
 from web.people import CSRF_FIELD, check_same_site, field, form_of, still_there
 from web.rendering import page
@@ -83,7 +84,7 @@ async def sign_in(request: Request, state: Wired, number: str) -> Response:
     try:
         token, _ = await tracking.open_session(state, number, field(form, "code")[:100])
     except AccessRefused as error:
-        news = {"text": f"{error.message[0].upper()}{error.message[1:]}.", "bad": True}
+        news = {"text": sentence(error.message), "bad": True}
         return _code_page(request, state, number, news=news, status_code=403)
     answer = _to(number)
     answer.set_cookie(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from activities.notifications.channels import email, pagerduty, slack, telegram
+from activities.notifications.channels import email, pagerduty, telegram
 from activities.notifications.channels.base import (
     TIME_LIMIT,
     Accepted,
@@ -27,6 +27,7 @@ from activities.notifications.channels.pagerduty import PagerDutyChannel
 from activities.notifications.channels.slack import SlackChannel
 from activities.notifications.channels.telegram import TelegramChannel
 from activities.notifications.channels.webhook import WebhookChannel
+from domain.slack import WEB_API
 from settings import Settings
 
 __all__ = [
@@ -88,7 +89,7 @@ def _slack(settings: ChannelSettings, time_limit: float) -> ChannelClient:
         return MockChannel("slack", "MINTKEEPER_SLACK_BOT_TOKEN")
     return SlackChannel(
         settings.slack_bot_token,
-        settings.slack_base_url or slack.BASE_URL,
+        settings.slack_base_url or WEB_API,
         time_limit,
         answers_buttons=settings.slack_signing_secret is not None,
     )

@@ -22,9 +22,7 @@ from activities.notifications.channels.base import (
     Message,
 )
 from activities.notifications.channels.transport import network_errors, new_session, status_error
-from domain.slack import decision_buttons, escape_mrkdwn
-
-BASE_URL = "https://slack.com/api/"
+from domain.slack import WEB_API, decision_buttons, escape_mrkdwn
 
 # Slack's own words for these: "possible some aspect of the operation succeeded".
 UNCERTAIN_ERRORS = frozenset({"fatal_error", "internal_error"})
@@ -40,7 +38,7 @@ class SlackChannel:
     def __init__(
         self,
         token: str,
-        base_url: str = BASE_URL,
+        base_url: str = WEB_API,
         time_limit: float = TIME_LIMIT,
         *,
         answers_buttons: bool = False,

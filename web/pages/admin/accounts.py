@@ -10,13 +10,13 @@ from fastapi.responses import HTMLResponse, Response
 from db.reads.absences import absences
 from db.reads.accounts import sessions_of
 from db.reads.admin import AccountLine, account_lines, approver_keys
-from db.writes import operating
 from db.writes.dictionaries import register_key, revoke_key
 from domain.errors import FieldsError, InvalidInput, NotFound
 from domain.sessions import INVITATION, Person
-from web.pages.admin.guard import CODE, AtDesk, attempt, by, path, second_factor
+from starter import account_care
+from web.pages.admin.guard import CODE, AtDesk, by, path, second_factor
 from web.people import field, form_of
-from web.rendering import page
+from web.rendering import attempt, page
 from web.state import State, Wired
 
 router = APIRouter(prefix="/accounts")
@@ -45,7 +45,7 @@ async def invite(request: Request, state: Wired, person: AtDesk, name: str) -> H
         await second_factor(request, state, person, form)
     except InvalidInput as error:
         return await _account(request, state, person, name, error=error)
-    token = await state.accounts.invite(person.tenant, name, actor=person.name)
+    token = await account_care.invite(state.database, person.tenant, name, actor=person.name)
     base = state.settings.public_url.rstrip("/") or str(request.base_url).rstrip("/")
     return await _account(request, state, person, name, link=f"{base}/invitations/{token}")
 
@@ -56,8 +56,10 @@ async def end_sessions(request: Request, state: Wired, person: AtDesk, name: str
     form = await form_of(request)
 
     async def work() -> str:
-        async with state.database.transaction() as tx:
-            ended = await operating.end_sessions(tx, name, by(person), field(form, "session") or None)
+        await _existing(state, person, name)
+        ended = await account_care.end_sessions(
+            state.database, person.tenant, name, actor=person.name, session_id=field(form, "session") or None
+        )
         return f"{ended} session{'' if ended == 1 else 's'} of {name} ended"
 
     return await attempt(state, path("accounts", name), work())
@@ -70,8 +72,7 @@ async def remove_authenticator(request: Request, state: Wired, person: AtDesk, n
 
     async def work() -> str:
         await second_factor(request, state, person, form)
-        async with state.database.transaction() as tx:
-            removed = await operating.remove_authenticator(tx, name, by(person))
+        removed = await account_care.reset_totp(state.database, person.tenant, name, actor=person.name)
         return f"{name} has no authenticator any more" if removed else f"{name} had no authenticator"
 
     return await attempt(state, path("accounts", name), work())

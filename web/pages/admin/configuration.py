@@ -19,7 +19,7 @@ from domain.plain_yaml import MOST_BYTES, read_yaml, write_yaml
 from domain.sessions import Person
 from web.pages.admin.changing import fingerprint
 from web.pages.admin.fields import WRITE_ONLY
-from web.pages.admin.guard import AtDesk, by, path, second_factor, shortened
+from web.pages.admin.guard import AtDesk, by, path, second_factor
 from web.people import field, form_of, text_of
 from web.rendering import page, redirect
 from web.state import State, Wired
@@ -83,7 +83,7 @@ async def apply(request: Request, state: Wired, person: AtDesk) -> Response:
         return await _page(request, state, person, text=text, applied=asked, error=error)
     counts = f"{applied.added} added, {applied.changed} changed, {applied.unchanged} unchanged"
     told = "; ".join((f"the configuration is applied: {counts}", *applied.warnings))
-    return redirect(state, path("configuration"), shortened(told))
+    return redirect(state, path("configuration"), told)
 
 
 async def _apply(state: State, person: Person, text: str, *, seen: str = "") -> Applied:

@@ -9,9 +9,9 @@ from fastapi.responses import HTMLResponse, Response
 
 from db.reads.admin import lateness, troubled_deliveries
 from db.writes import operating
-from web.pages.admin.guard import AtDesk, attempt, by, path
+from web.pages.admin.guard import AtDesk, by, path
 from web.people import field, form_of
-from web.rendering import page
+from web.rendering import attempt, page
 from web.state import Wired
 
 router = APIRouter(prefix="/deliveries")

@@ -29,7 +29,7 @@ from web.pages.admin.changing import (
     take_away,
 )
 from web.pages.admin.fields import FormField, Input
-from web.pages.admin.guard import AtDesk, path, second_factor, shortened
+from web.pages.admin.guard import AtDesk, path, second_factor
 from web.pages.admin.words import KINDS, LISTED
 from web.people import field, form_of
 from web.rendering import page, redirect
@@ -150,7 +150,7 @@ async def _save(
         return _form(request, state, person, kind, code, shown, form=form, error=error)
     told = "; ".join((f"{KINDS[kind].one.lower()} {named} is saved", *outcome.warnings))
     back = ("rules",) if kind is Kind.RULE else ("dictionaries", kind, "entries", named)
-    return redirect(state, path(*back), shortened(told), bad=False)
+    return redirect(state, path(*back), told, bad=False)
 
 
 async def _check(state: State, person: Person, wanted: Change, unreadable: Mapping[str, str]) -> None:

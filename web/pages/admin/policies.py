@@ -25,10 +25,10 @@ from domain.plain_yaml import read_yaml
 from domain.policy_checks import problems
 from domain.sessions import Person
 from domain.simulation import Simulation
-from web.filters import zone_of
-from web.pages.admin.guard import CODE, AtDesk, attempt, by, path, second_factor
+from web.filters import typed_moment
+from web.pages.admin.guard import CODE, AtDesk, by, path, second_factor
 from web.people import field, form_of, text_of
-from web.rendering import page, redirect
+from web.rendering import attempt, page, redirect
 from web.state import State, Wired
 
 router = APIRouter(prefix="/policies")
@@ -205,17 +205,13 @@ async def _simulated(
 
 
 def _start(person: Person, text: str) -> datetime:
-    """A moment with a zone or, as a browser's field gives it, on the person's own clock."""
+    """A moment with a zone or, as a browser's field gives it, on the person's own clock; else now."""
     try:
-        typed = datetime.fromisoformat(text.strip())
-    except ValueError:
-        return moment(text or None)
-    if typed.tzinfo is not None:
+        typed = typed_moment(text, person, "start")
+    except InvalidInput:
+        # a plus sign that has been in an address is read, and what can't be is named, as for the command
         return moment(text)
-    try:
-        return moment(typed.replace(tzinfo=zone_of(person)).isoformat())
-    except OverflowError as error:
-        raise InvalidInput("there is no such moment", "start") from error
+    return moment(typed.isoformat() if typed else None)
 
 
 async def _if_possible(tx: Transaction, policy: EscalationPolicy) -> Simulation | None:

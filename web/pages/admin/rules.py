@@ -21,9 +21,9 @@ from domain.errors import InvalidInput, NotFound
 from domain.sessions import Person
 from web.filters import amount_text
 from web.pages.admin.changing import fingerprint
-from web.pages.admin.guard import AtDesk, attempt, by, path, second_factor
+from web.pages.admin.guard import AtDesk, by, path, second_factor
 from web.people import field, form_of
-from web.rendering import page
+from web.rendering import attempt, page
 from web.state import State, Wired
 
 router = APIRouter(prefix="/rules")

@@ -16,9 +16,9 @@ from domain.text import check_text
 from starter.escalations import examine_command, send_command
 from starter.ids import new_command_id
 from starter.temporal import reachable
-from web.pages.admin.guard import AtDesk, attempt, path
+from web.pages.admin.guard import AtDesk, path
 from web.people import field, form_of
-from web.rendering import page
+from web.rendering import attempt, page
 from web.state import State, Wired
 
 router = APIRouter(prefix="/runs")

@@ -15,9 +15,9 @@ from domain.text import check_text
 from starter import schedule_runs
 from starter.schedule_runs import ScheduleLine
 from starter.temporal import reachable
-from web.pages.admin.guard import AtDesk, attempt, by, path
+from web.pages.admin.guard import AtDesk, by, path
 from web.people import field, form_of
-from web.rendering import page
+from web.rendering import attempt, page
 from web.state import State, Wired
 
 router = APIRouter(prefix="/schedules")
