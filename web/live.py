@@ -125,18 +125,21 @@ class Hub:
         """A listener who has been told as much as those have who listen already."""
         async with self._database.transaction() as tx:
             head = await reads.audit_seq(tx, person.tenant)
-            listener = Listener(person, head if behind is None else min(behind, head))
-            if head - listener.seq > MOST_MISSED:
-                listener.miss(head)
-            while listener.seq < (until := max(head, self._told.get(person.tenant, 0))):
-                missed = (
-                    [] if behind is None else await reads.happened(tx, person.tenant, listener.seq, until)
-                )
-                for event in missed:
-                    listener.tell(event)
-                if not missed:
-                    listener.seq = until
+        listener = Listener(person, head if behind is None else min(behind, head))
+        if head - listener.seq > MOST_MISSED:
+            listener.miss(head)
+        # asked after every wait: meanwhile the others may have been told more
+        while listener.seq < (until := max(head, self._told.get(person.tenant, 0))):
+            missed = [] if behind is None else await self._happened(person.tenant, listener.seq, until)
+            for event in missed:
+                listener.tell(event)
+            if not missed:
+                listener.seq = until
         return listener
+
+    async def _happened(self, tenant: str, behind: int, until: int) -> list[Happened]:
+        async with self._database.transaction() as tx:
+            return await reads.happened(tx, tenant, behind, until)
 
     def _join(self, listener: Listener) -> None:
         self._listeners.add(listener)

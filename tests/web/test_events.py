@@ -199,7 +199,8 @@ async def test_who_does_not_keep_up_is_told_to_load_anew(monkeypatch):
     assert (await listener.waiting.get()).seq == live.MOST_MISSED + 2
 
 
-async def test_nothing_is_lost_while_many_join_and_leave(seeded, monkeypatch):
+@pytest.mark.parametrize("round_", range(8))
+async def test_nothing_is_lost_while_many_join_and_leave(seeded, monkeypatch, round_):
     """Whenever somebody begins to listen, from wherever: every event behind that point, once, in order."""
     monkeypatch.setattr(live, "POLL_SECONDS", 0.005)
     hub, written = Hub(seeded.database), asyncio.Event()
