@@ -25,9 +25,8 @@ from benchmarks.chaos.proofs import bound_of, refute
 from benchmarks.chaos.sandbox_client import SandboxClient
 from db import reads
 from db.session import Database
-from domain.audit import verify_chain
 from domain.mint_request import TERMINAL, MintStatus
-from domain.proven_decisions import verify_decisions
+from domain.proven_decisions import verify_whole
 from domain.records import AuditEvent, RequestRecord
 from domain.submission import Proof, StoredEnvelope
 from domain.tickets import TicketOutcome
@@ -226,10 +225,10 @@ async def _judge_books(findings: Findings, tenant: str, database: Database) -> N
     async with database.transaction() as tx:
         while page := await reads.audit_events(tx, tenant, after_seq=len(events)):
             events += page
-        report = verify_chain(events, await reads.audit_head(tx, tenant))
+        report, proven = verify_whole(events, await reads.audit_head(tx, tenant))
         held = await tx.execute(_HELD)
         findings.held_channels = [f"{row.account}: {row.state} {row.request_id}" for row in held]
     findings.audit_events = report.events
     if report.fault is not None:
         findings.broken_chain.append(report.fault)
-    findings.broken_chain += verify_decisions(events).faults
+    findings.broken_chain += proven.faults if proven is not None else ()
