@@ -21,6 +21,13 @@ class Background:
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
 
+    def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Go on with it beside everything else; a failure is logged."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
     async def within(
         self,
         work: Coroutine[Any, Any, T],
@@ -28,24 +35,18 @@ class Background:
         late: Callable[[T], Awaitable[None]] | None = None,
     ) -> T | None:
         """The result if it is there in time; None: the work goes on, and `late` gets its result."""
-        task = self._start(work)
+        task = self.start(work)
         await asyncio.wait({task}, timeout=seconds)
         if task.done():
             return task.result()
         if late is not None:
-            self._start(_tell(task, late))
+            self.start(_tell(task, late))
         return None
 
     async def drain(self) -> None:
         """Wait until nothing is under way any more, but not for ever."""
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=DRAIN_SECONDS)
-
-    def _start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-        return task
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)

@@ -19,6 +19,7 @@ from db.reads.live import Happened
 from db.session import Database
 from domain.errors import MintkeeperError, Refused, Unavailable
 from domain.sessions import Person
+from web.background import Background
 
 log = logging.getLogger("mintkeeper.live")
 
@@ -87,8 +88,9 @@ def concerns(person: Person, event: Happened) -> bool:
 class Hub:
     """Everybody of this process who listens."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, background: Background) -> None:
         self._database = database
+        self._background = background
         self._listeners: set[Listener] = set()
         self._told: dict[str, int] = {}
         """Up to where the listeners of each tenant have been told."""
@@ -145,7 +147,7 @@ class Hub:
         self._listeners.add(listener)
         self._told.setdefault(listener.person.tenant, listener.seq)
         if self._polling is None or self._polling.done():
-            self._polling = asyncio.create_task(self._poll())
+            self._polling = self._background.start(self._poll())
 
     def _leave(self, listener: Listener) -> None:
         self._listeners.discard(listener)

@@ -54,7 +54,7 @@ class State:
     @cached_property
     def live(self) -> Hub:
         """Open pages that are told what happens."""
-        return Hub(self.database)
+        return Hub(self.database, self.background)
 
     @cached_property
     def destinations(self) -> Destinations:

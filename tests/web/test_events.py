@@ -20,6 +20,7 @@ from tests.support.talk import SECRET_TEXT
 from tests.web.test_acks import ROOT, running
 from web import live
 from web.api import events as api
+from web.background import Background
 from web.live import Hub, Listener, Missed
 from web.people import COOKIE
 
@@ -69,10 +70,24 @@ async def following(told):
         return await anext(told, None)
 
 
+@pytest.fixture
+async def hub(seeded):
+    """Listeners without a web server; nothing of it is under way when the test has ended."""
+    background = Background()
+    yield Hub(seeded.database, background)
+    await background.drain()
+
+
 async def head(site):
     """How far the audit chain is."""
     async with site.desk.seeded.database.transaction() as tx:
         return await audit_seq(tx, site.desk.seeded.tenant)
+
+
+async def value(site, statement, **parameters):
+    """The statement's answer, asked in a transaction of its own."""
+    async with site.desk.seeded.database.transaction() as tx:
+        return await tx.value(statement, parameters)
 
 
 async def test_what_happens_is_told_in_order_and_once(site):
@@ -113,14 +128,13 @@ async def test_who_was_cut_off_gets_what_they_missed(site):
         assert (await client.get("/api/events?behind=-1")).status_code in (400, 422)
 
 
-async def test_a_requester_is_told_of_their_own_only(site):
+async def test_a_requester_is_told_of_their_own_only(site, hub):
     """Nor is anybody told of another tenant's."""
     before = await head(site)
     await pending(site, requester="alice")
     own = await pending(site, requester="rita")
     async with site.client("rita") as client, stream(client, behind=before) as told:
         assert (await following(told))[2]["id"] == own.id
-    hub = Hub(site.desk.seeded.database)
     async with hub.listen(person(tenant="other"), 0) as stranger, hub.listen(person(), before) as friend:
         later = await pending(site)
         async with asyncio.timeout(PATIENCE):
@@ -159,9 +173,8 @@ async def test_an_open_page_keeps_no_session_alive(site):
             assert await tx.value(text("SELECT max(last_seen_at) FROM sessions")) > seen
 
 
-async def test_so_many_pages_of_one_person_and_no_more(site):
+async def test_so_many_pages_of_one_person_and_no_more(hub):
     """One more is refused; another person is let in, and so is who has closed one."""
-    hub = Hub(site.desk.seeded.database)
     async with AsyncExitStack() as pages:
         for _ in range(live.MOST_EACH - 1):
             await pages.enter_async_context(hub.listen(person(), None))
@@ -175,13 +188,12 @@ async def test_so_many_pages_of_one_person_and_no_more(site):
             pass
 
 
-async def test_who_has_gone_is_forgotten_and_the_polling_ends(site):
+async def test_who_has_gone_is_forgotten_and_the_polling_ends(site, hub):
     """A closed connection leaves no listener behind; with nobody listening nobody asks the database."""
     async with site.client("alice") as client:
         for _ in range(live.MOST_EACH + 3):
             async with stream(client):
                 pass
-    hub = Hub(site.desk.seeded.database)
     async with hub.listen(person(), None):
         polling = hub._polling
         assert not polling.done()
@@ -200,10 +212,10 @@ async def test_who_does_not_keep_up_is_told_to_load_anew(monkeypatch):
 
 
 @pytest.mark.parametrize("round_", range(8))
-async def test_nothing_is_lost_while_many_join_and_leave(seeded, monkeypatch, round_):
+async def test_nothing_is_lost_while_many_join_and_leave(seeded, hub, monkeypatch, round_):
     """Whenever somebody begins to listen, from wherever: every event behind that point, once, in order."""
     monkeypatch.setattr(live, "POLL_SECONDS", 0.005)
-    hub, written = Hub(seeded.database), asyncio.Event()
+    written = asyncio.Event()
 
     async def write(count):
         for _ in range(count):
@@ -275,3 +287,28 @@ async def test_the_server_stops_with_open_streams(site):
             assert await following(told) is None
             await stopping
             print(f"stopped after {loop.time() - began:.2f} s with an open stream")
+
+
+async def test_the_server_stops_while_it_asks_for_news(site):
+    """What it asked is answered first: no connection to the database is left behind."""
+    asking = text(
+        "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%audit_heads%'"
+    )
+    still_there = text("SELECT count(*) FROM pg_stat_activity WHERE pid = :pid")
+    token = await site.token("alice")
+    servers = running(site.settings)
+    async with (
+        httpx.AsyncClient(cookies={COOKIE: token}, base_url=await anext(servers)) as client,
+        stream(client) as told,
+    ):
+        async with site.desk.seeded.database.transaction() as holder:
+            await holder.run(text("LOCK TABLE audit_heads IN ACCESS EXCLUSIVE MODE"))
+            async with asyncio.timeout(PATIENCE):
+                while (pid := await value(site, asking)) is None:
+                    await asyncio.sleep(0.02)
+            stopping = asyncio.create_task(anext(servers, None))
+            assert await following(told) is None
+            stopped, _ = await asyncio.wait({stopping}, timeout=1)
+            assert not stopped
+        await stopping
+    assert await value(site, still_there, pid=pid) == 0
