@@ -9,7 +9,13 @@ from axe_playwright_python.async_playwright import Axe
 from domain.approvals import Verdict
 from domain.mint_request import MintStatus
 from starter.account_care import invite
+from tests.browser.test_bulk import choose
+from tests.browser.test_inbox import pending
+from tests.browser.test_track import sign_in
+from tests.support.documents import PDF
 from tests.support.site import PASSWORD
+from tests.support.steps_up import set_up_totp
+from tests.support.talk import say
 
 NOBODY = None
 PAGES = {
@@ -141,33 +147,34 @@ async def names(site):
 
 
 async def test_no_page_has_a_grave_fault(site, names):
-    """No serious or critical violation by axe-core in light, dark and on a phone, and no broken word.
-
-    On the phone one h1, one main, no heading left out, a title, nothing beside the screen but inside .scroll.
-    """
+    """Nothing that `faults` looks for, on any page that has an address."""
     rounds = Rounds(site, names, LOOKS["light"])
-
-    async def check(page):
-        for fault in _grave((await Axe().run(page, options=AXE)).response):
-            yield f"light: {fault}"
-        for word in await page.evaluate(BROKEN):
-            yield f"{word!r} is broken"
-        await page.emulate_media(color_scheme="dark")
-        for fault in _grave(await page.evaluate("(options) => axe.run(options)", CONTRAST)):
-            yield f"dark: {fault}"
-        await page.emulate_media(color_scheme="light")
-        await page.set_viewport_size(LOOKS["phone"]["viewport"])
-        for fault in _grave(await page.evaluate("(options) => axe.run(options)", AXE)):
-            yield f"phone: {fault}"
-        for word in await page.evaluate(BROKEN):
-            yield f"{word!r} is broken on a phone"
-        for fault in _out_of_order(await page.evaluate(OUTLINE)):
-            yield fault
-
-    await rounds.visit(check)
+    await rounds.visit(faults)
     # errors that were meant are written into the console, too
     site.forgive_statuses()
     assert rounds.faults == [], "\n".join(rounds.faults)
+
+
+async def faults(page):
+    """Serious and critical violations by axe-core in light, dark and on a phone, and broken words.
+
+    On the phone one h1, one main, no heading left out, a title, nothing beside the screen but inside .scroll.
+    """
+    for fault in _grave((await Axe().run(page, options=AXE)).response):
+        yield f"light: {fault}"
+    for word in await page.evaluate(BROKEN):
+        yield f"{word!r} is broken"
+    await page.emulate_media(color_scheme="dark")
+    for fault in _grave(await page.evaluate("(options) => axe.run(options)", CONTRAST)):
+        yield f"dark: {fault}"
+    await page.emulate_media(color_scheme="light")
+    await page.set_viewport_size(LOOKS["phone"]["viewport"])
+    for fault in _grave(await page.evaluate("(options) => axe.run(options)", AXE)):
+        yield f"phone: {fault}"
+    for word in await page.evaluate(BROKEN):
+        yield f"{word!r} is broken on a phone"
+    for fault in _out_of_order(await page.evaluate(OUTLINE)):
+        yield fault
 
 
 def _grave(found):
@@ -206,23 +213,50 @@ async def test_every_page_is_there_without_scripts(site, names):
     assert rounds.faults == [], "\n".join(rounds.faults)
 
 
-async def test_the_code_page_is_sound(site):
-    """The second step of signing in, which only a form leads to."""
-    import pyotp
+async def code_page(site):
+    """The second step of signing in."""
+    await set_up_totp(site, "alice")
+    page = await site.page(NOBODY, "/sign-in")
+    await page.get_by_label("User name").fill("alice")
+    await page.get_by_label("Password").fill(PASSWORD)
+    await page.get_by_role("button", name="Sign in", exact=True).click()
+    await page.get_by_label("Six digits").wait_for()
+    return page
 
-    await site.give_password("alice")
-    person = await site.accounts.person(await site.token("alice"))
-    address = await site.accounts.authenticators.begin(person)
-    code = pyotp.parse_uri(address)
-    await site.accounts.authenticators.confirm(person, code.now())
-    for look in LOOKS.values():
-        page = await site.page(NOBODY, "/sign-in", **look)
-        await page.get_by_label("User name").fill("alice")
-        await page.get_by_label("Password").fill(PASSWORD)
-        await page.get_by_role("button", name="Sign in", exact=True).click()
-        await page.get_by_label("Six digits").wait_for()
-        found = await Axe().run(page, options=AXE)
-        assert [one["id"] for one in found.response["violations"] if one["impact"] in GRAVE] == []
+
+async def client_page(site):
+    """A client's request behind its one-time code, with a message from each side and a document."""
+    ticket = await pending(site)
+    record = await site.desk.record(ticket)
+    await say(site.desk.seeded.database, record, author="alice", said="This afternoon.")
+    page = await sign_in(site, ticket, await site.page(path=f"/track/{ticket.request.track_number}"))
+    await page.get_by_label("Write to us").fill("When will it be?")
+    await page.get_by_role("button", name="Send").click()
+    await page.get_by_text("Your message was sent.").wait_for()
+    await page.get_by_label("Hand a document in").set_input_files(
+        {"name": "invoice.pdf", "mimeType": "application/pdf", "buffer": PDF}
+    )
+    await page.get_by_role("button", name="Hand in").click()
+    await page.get_by_text("Your document was handed in.").wait_for()
+    return page
+
+
+async def bulk_outcome(site):
+    """Two requests, of which one was decided by somebody else in between."""
+    gone, stays = await pending(site), await pending(site)
+    page = await choose(site, "alice", gone, stays)
+    await site.desk.decide(gone, "bob")
+    await page.get_by_role("button", name="Approve 2 requests").click()
+    await page.get_by_role("heading", name="1 of 2 approved").wait_for()
+    return page
+
+
+@pytest.mark.parametrize("reach", [code_page, client_page, bulk_outcome])
+async def test_no_page_behind_a_form_has_a_grave_fault(site, reach):
+    """The same for pages that no address leads to."""
+    page = await reach(site)
+    assert [fault async for fault in faults(page)] == []
+    site.forgive_statuses()
 
 
 async def test_the_keyboard_reaches_the_content_first(site):
