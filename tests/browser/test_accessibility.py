@@ -11,8 +11,7 @@ from domain.mint_request import MintStatus
 from starter.account_care import invite
 from tests.browser.test_bulk import choose
 from tests.browser.test_inbox import pending
-from tests.browser.test_track import sign_in
-from tests.support.documents import PDF
+from tests.browser.test_track import sign_in, write_and_hand_in
 from tests.support.site import PASSWORD
 from tests.support.steps_up import set_up_totp
 from tests.support.talk import say
@@ -230,14 +229,7 @@ async def client_page(site):
     record = await site.desk.record(ticket)
     await say(site.desk.seeded.database, record, author="alice", said="This afternoon.")
     page = await sign_in(site, ticket, await site.page(path=f"/track/{ticket.request.track_number}"))
-    await page.get_by_label("Write to us").fill("When will it be?")
-    await page.get_by_role("button", name="Send").click()
-    await page.get_by_text("Your message was sent.").wait_for()
-    await page.get_by_label("Hand a document in").set_input_files(
-        {"name": "invoice.pdf", "mimeType": "application/pdf", "buffer": PDF}
-    )
-    await page.get_by_role("button", name="Hand in").click()
-    await page.get_by_text("Your document was handed in.").wait_for()
+    await write_and_hand_in(page, "When will it be?")
     return page
 
 

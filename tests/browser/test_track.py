@@ -48,6 +48,18 @@ async def sign_in(site, ticket, page=None):
     return page
 
 
+async def write_and_hand_in(page, message):
+    """A message and a document from the client."""
+    await page.get_by_label("Write to us").fill(message)
+    await page.get_by_role("button", name="Send").click()
+    await page.get_by_text("Your message was sent.").wait_for()
+    await page.get_by_label("Hand a document in").set_input_files(
+        {"name": "invoice.pdf", "mimeType": "application/pdf", "buffer": PDF}
+    )
+    await page.get_by_role("button", name="Hand in").click()
+    await page.get_by_text("Your document was handed in.").wait_for()
+
+
 def like(answer, number):
     """What an answer says, whatever the number and the moment."""
     said = answer.headers.get("location", "") + re.sub(r'data-now="[^"]*"', "", answer.text)
@@ -66,14 +78,7 @@ async def test_the_whole_way_of_a_client(site, ticket):
     await page.get_by_label("Track number").fill(ticket.request.track_number.lower())
     await page.get_by_role("button", name="Go on").click()
     await sign_in(site, ticket, page)
-    await page.get_by_label("Write to us").fill("When will it be?\nToday?")
-    await page.get_by_role("button", name="Send").click()
-    await page.get_by_text("Your message was sent.").wait_for()
-    await page.get_by_label("Hand a document in").set_input_files(
-        {"name": "invoice.pdf", "mimeType": "application/pdf", "buffer": PDF}
-    )
-    await page.get_by_role("button", name="Hand in").click()
-    await page.get_by_text("Your document was handed in.").wait_for()
+    await write_and_hand_in(page, "When will it be?\nToday?")
     async with page.expect_download() as download:
         await page.get_by_role("link", name="invoice.pdf").click()
     assert (await (await download.value).path()).read_bytes() == PDF

@@ -102,7 +102,8 @@ class Site:
 
     async def context(self, name: str | None = None, **options) -> BrowserContext:
         """A browser of its own, signed in as `name` (nobody: not signed in)."""
-        context = await self.browser.new_context(base_url=self.url, **options)
+        # whatever moves is nowhere for a moment
+        context = await self.browser.new_context(base_url=self.url, reduced_motion="reduce", **options)
         context.on("request", self._look_at)
         context.on("console", self._listen)
         context.on("weberror", lambda error: self.complaints.append(str(error.error)))
