@@ -5,6 +5,7 @@ import re
 
 import pyotp
 import pytest
+from playwright.async_api import expect
 from sqlalchemy import text
 
 from db.reads.notifications import unread_notifications
@@ -55,7 +56,7 @@ async def test_an_authenticator_is_set_up_used_and_removed(site):
     page = await site.page("alice", "/account")
     await page.get_by_label("Your password, to make sure").fill(PASSWORD)
     await page.get_by_role("button", name="Set up an authenticator").click()
-    assert await page.locator(".qr path").count() == 1
+    await expect(page.locator(".qr path")).to_have_count(1)
     await page.get_by_text("Type the key instead").click()
     key = (await page.locator("#key").inner_text()).replace(" ", "")
     await page.get_by_label("Six digits").fill("000000")
@@ -95,7 +96,7 @@ async def test_sessions_and_tokens_are_ended(site):
     async with site.client() as nobody:
         assert (await nobody.get("/api/requests", headers=token)).status_code == 401
     await page.goto("/account")
-    assert await page.get_by_role("heading", name="alice").count() == 1
+    await expect(page.get_by_role("heading", name="alice")).to_have_count(1)
 
 
 async def test_a_token_is_shown_once_and_makes_no_more_of_itself(site):
@@ -107,7 +108,7 @@ async def test_a_token_is_shown_once_and_makes_no_more_of_itself(site):
     me = {"Authorization": f"Bearer {token}"}
     await page.goto("/account")
     assert token not in await page.content()
-    assert await page.get_by_text("<b>nightly</b>").count() == 1
+    await expect(page.get_by_text("<b>nightly</b>")).to_have_count(1)
     async with site.client() as nobody:
         assert (await nobody.get("/api/requests", headers=me)).status_code == 200
         for method, path in (("GET", "/account"), ("POST", "/account/tokens"), ("POST", "/account/password")):
@@ -173,7 +174,7 @@ async def test_what_one_was_told_is_marked_as_read(site):
     before = await unread(site, "alice", "bob")
     page = await site.page("alice", "/account/notifications")
     new = page.get_by_role("button", name="Mark as read")
-    assert await new.count() == before[0]
+    await expect(new).to_have_count(before[0])
     await new.first.click()
     await page.wait_for_load_state()
     assert await unread(site, "alice", "bob") == [before[0] - 1, before[1]]
@@ -185,8 +186,7 @@ async def test_what_one_was_told_is_marked_as_read(site):
             assert (await alice.post("/account/notifications/read", data=data)).status_code in (303, 400)
     assert await unread(site, "alice", "bob") == [before[0] - 1, before[1]]
     await page.get_by_role("button", name="Mark all as read").click()
-    await page.wait_for_load_state()
-    assert await new.count() == 0
+    await expect(new).to_have_count(0)
     assert await unread(site, "alice", "bob") == [0, before[1]]
 
 

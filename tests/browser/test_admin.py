@@ -1,6 +1,7 @@
 """The admin panel in a real browser, as an admin uses it: by labels and buttons, with and without scripts."""
 
 import pytest
+from playwright.async_api import expect
 
 from db.reads.admin import approver_keys
 from domain.mint_request import MintStatus
@@ -43,7 +44,7 @@ async def test_a_topic_is_made_changed_found_and_deactivated(site):
     await save(page)
     assert (await stored(site, "topic", "treasury-asia"))["auto_assign_after_hours"] == 3
     await page.goto(f"{DICTIONARIES}/topic?q=<i>DESK")
-    assert await page.locator("tbody tr").count() == 1
+    await expect(page.locator("tbody tr")).to_have_count(1)
     await page.get_by_role("link", name="treasury-asia").click()
     await page.get_by_role("link", name="Deactivate").click()
     await page.get_by_role("button", name="Deactivate treasury-asia").click()
@@ -63,7 +64,7 @@ async def test_hours_quiet_hours_and_lists_are_typed_as_people_write_them(site):
     await page.get_by_label("Own holidays").fill("2026-12-24\n\n2026-12-31")
     await save(page, "Create")
     assert "is no IANA time zone" in await page.locator("#error-time_zone").inner_text()
-    assert await page.locator("#error-hours").count() == 1
+    await expect(page.locator("#error-hours")).to_have_count(1)
     assert await page.get_by_label("Tuesday").input_value() == "soon"
     site.forgive_statuses()
     await page.get_by_label("Time zone").fill("Europe/Berlin")
@@ -77,7 +78,7 @@ async def test_hours_quiet_hours_and_lists_are_typed_as_people_write_them(site):
     await page.get_by_role("checkbox", name="admin").check()
     await save(page)
     assert "is no window" in await page.locator("#error-quiet_hours").inner_text()
-    assert await page.get_by_role("checkbox", name="admin").is_checked()
+    await expect(page.get_by_role("checkbox", name="admin")).to_be_checked()
     site.forgive_statuses()
     await page.get_by_label("Quiet hours").fill("mon-fri 22:00-07:00 Europe/Berlin")
     await save(page)
@@ -104,7 +105,7 @@ async def test_rules_are_read_in_words_moved_inserted_and_numbered(site):
     await page.get_by_label("Up to amount").fill("12.5")
     await page.get_by_label("Second factor above").fill("1e5")
     await save(page, "Create")
-    assert await page.locator("#error-step_up_above").count() == 1
+    await expect(page.locator("#error-step_up_above")).to_have_count(1)
     site.forgive_statuses()
     await page.get_by_label("Second factor above").fill("0")
     await save(page, "Create")

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from playwright.async_api import expect
 from sqlalchemy import text
 
 from domain.mint_request import MintStatus
@@ -16,9 +17,9 @@ async def pending(site, **changes):
     return ticket
 
 
-async def shown(page):
+def rows(page):
     """The track numbers of the rows, from the top."""
-    return await page.locator("a.open").all_inner_texts()
+    return page.locator("a.open")
 
 
 def focused(page):
@@ -40,7 +41,7 @@ async def test_what_waits_for_me_and_nothing_else(site):
             {"id": first.id},
         )
     page = await site.page("alice", "/inbox")
-    assert await shown(page) == [first.request.track_number, second.request.track_number]
+    await expect(rows(page)).to_have_text([first.request.track_number, second.request.track_number])
     assert (await page.locator("[data-summary]").inner_text()).startswith("2 requests wait for you")
     row = page.locator("[data-line]").first
     said = " ".join((await row.inner_text()).split())
@@ -50,7 +51,7 @@ async def test_what_waits_for_me_and_nothing_else(site):
     assert "min" in await row.locator(".countdown").inner_text()
     assert await row.locator(".account").get_attribute("title") == first.request.destination
     assert "one of tier 2+ missing" in await page.locator("[data-line]").nth(1).inner_text()
-    others = await shown(await site.page("bob", "/inbox"))
+    others = await rows(await site.page("bob", "/inbox")).all_inner_texts()
     assert set(others) == {one.request.track_number for one in (first, second, own, approved)}
 
 
@@ -62,17 +63,17 @@ async def test_filters_without_scripts(site):
     await page.get_by_text("Search and filter").click()
     await page.get_by_label("Amount from").fill("10000")
     await page.get_by_role("button", name="Filter").click()
-    assert await shown(page) == [large.request.track_number]
+    await expect(rows(page)).to_have_text([large.request.track_number])
     assert "least=10000" in page.url
     await page.get_by_label("Amount from").fill("ten")
     await page.get_by_role("button", name="Filter").click()
     assert "is not a plain decimal number" in await page.locator("#least-wrong").inner_text()
-    assert len(await shown(page)) == 2
+    await expect(rows(page)).to_have_count(2)
     await page.get_by_role("link", name="Clear").click()
     await page.get_by_text("Search and filter").click()
     await page.get_by_role("searchbox").fill(small.request.track_number.lower())
     await page.get_by_role("button", name="Filter").click()
-    assert await shown(page) == [small.request.track_number]
+    await expect(rows(page)).to_have_text([small.request.track_number])
     await page.get_by_role("searchbox").fill("nobody said this")
     await page.get_by_role("button", name="Filter").click()
     assert "Nothing that waits for you fits the filter" in await page.locator(".empty").inner_text()
@@ -109,7 +110,7 @@ async def test_the_keyboard_moves_selects_opens_and_helps(site):
     await page.keyboard.press("ArrowDown")
     assert await focused(page) == second.request.track_number
     await page.keyboard.press("x")
-    assert await page.locator("input[name=id]:checked").count() == 1
+    await expect(page.locator("input[name=id]:checked")).to_have_count(1)
     await page.keyboard.press("k")
     assert await focused(page) == first.request.track_number
     await page.keyboard.press("?")
@@ -135,18 +136,18 @@ async def test_keys_never_hijack_typing_or_modifiers(site):
     await page.keyboard.press("/")
     await page.keyboard.type("jxa?k/")
     assert await page.get_by_role("searchbox").input_value() == "jxa?k/"
-    assert await page.locator("input[name=id]:checked").count() == 0
+    await expect(page.locator("input[name=id]:checked")).to_have_count(0)
     await page.get_by_role("heading", name="Inbox").click()
     for modifier in ("Control", "Alt", "Meta"):
         await page.keyboard.press(f"{modifier}+j")
-        assert not await page.locator("a.open:focus").count()
+        await expect(page.locator("a.open:focus")).to_have_count(0)
     await page.get_by_role("button", name="Keyboard").click()
     await page.get_by_label("Use these keys").uncheck()
     await page.get_by_role("button", name="Close").click()
     await page.keyboard.press("j")
     await page.reload()
     await page.keyboard.press("j")
-    assert not await page.locator("a.open:focus").count()
+    await expect(page.locator("a.open:focus")).to_have_count(0)
 
 
 async def test_asking_says_what_is_wrong_beside_its_field(site):

@@ -28,7 +28,7 @@ async def test_a_decision_elsewhere_shows_in_the_open_inbox(site):
     decided = time.perf_counter()
     await page.locator(f"#open-{gone.id}").wait_for(state="detached")
     print(f"the decision showed {time.perf_counter() - decided:.3f} s after its answer")
-    assert await page.locator(f"#open-{stays.id}").count() == 1
+    await expect(page.locator(f"#open-{stays.id}")).to_have_count(1)
     assert (await page.locator("[data-summary]").inner_text()).startswith("1 request waits")
     assert await page.evaluate("window.neverReloaded") is True
     said = await page.locator("p[role=status].visually-hidden").inner_text()
@@ -60,9 +60,9 @@ async def test_news_take_neither_focus_nor_selection_nor_typed_text(site):
     await site.desk.decide(gone, "bob")
     await page.locator(f"#open-{gone.id}").wait_for(state="detached")
     assert await page.evaluate("document.activeElement.id") == f"open-{chosen.id}"
-    assert await page.locator("input[name=id]:checked").count() == 1
+    await expect(page.locator("input[name=id]:checked")).to_have_count(1)
     assert await page.get_by_role("searchbox").input_value() == "half a wor"
-    assert await page.get_by_role("button", name="Approve 1 selected").is_enabled()
+    await expect(page.get_by_role("button", name="Approve 1 selected")).to_be_enabled()
     await site.desk.decide(chosen, "bob")
     await page.locator(f"#open-{chosen.id}").wait_for(state="detached")
     # its line is gone, and focus with it: not to the top of the document
@@ -94,7 +94,7 @@ async def test_who_is_signed_out_elsewhere_is_told(site, monkeypatch):
         await tx.run(text("UPDATE sessions SET ended_at = now()"))
     await page.get_by_role("alert").get_by_role("link", name="Sign in again").wait_for()
     ticket = await pending(site)
-    assert await page.locator(f"#open-{ticket.id}").count() == 0
+    await expect(page.locator(f"#open-{ticket.id}")).to_have_count(0)
 
 
 async def test_time_left_counts_down(site):

@@ -4,6 +4,7 @@ import asyncio
 import re
 
 import pytest
+from playwright.async_api import expect
 from sqlalchemy import text
 
 from domain.amounts import STROOPS_PER_UNIT
@@ -45,32 +46,32 @@ async def test_the_whole_life_of_a_request(site):
     """Asked for, talked about, claimed, approved by two people, minted: each step shows, with its proof."""
     ticket = await pending(site, amount=LARGE, memo="Q4 funding")
     rita = await site.page("rita", f"/requests/{ticket.id}")
-    assert await rita.get_by_text("You asked for this. Four eyes").is_visible()
-    assert await rita.locator("summary", has_text="Approve").count() == 0
+    await expect(rita.get_by_text("You asked for this. Four eyes")).to_be_visible()
+    await expect(rita.locator("summary", has_text="Approve")).to_have_count(0)
     await rita.get_by_label("Say something").fill("The invoice follows.")
     await rita.get_by_role("button", name="Send").click()
     assert await shown(rita) == "Said."
 
     alice = await site.page("alice", f"/requests/{ticket.request.track_number}")
-    assert await alice.get_by_text("The invoice follows.").first.is_visible()
+    await expect(alice.get_by_text("The invoice follows.").first).to_be_visible()
     await alice.get_by_role("button", name="Claim").click()
     assert "You work on it now" in await shown(alice)
     await approve(alice, "50,000.00", reason="checked with the bank")
     assert "Still awaited" in (await shown(alice)).replace("still", "Still")
-    assert await alice.get_by_text("You have approved this.").is_visible()
-    assert await alice.get_by_text("signed in: password").first.is_visible()
+    await expect(alice.get_by_text("You have approved this.")).to_be_visible()
+    await expect(alice.get_by_text("signed in: password").first).to_be_visible()
 
     carol = await site.page("carol", f"/requests/{ticket.id}")
-    assert await carol.get_by_text("checked with the bank").first.is_visible()
+    await expect(carol.get_by_text("checked with the bank").first).to_be_visible()
     await approve(carol, "50,000.00")
     assert "goes to the ledger" in await shown(carol)
     await site.desk.until_status(ticket, MintStatus.CONFIRMED)
     await carol.goto(f"/requests/{ticket.id}")
     record = await site.desk.record(ticket)
-    assert await carol.get_by_role("heading", name="Minted 50,000.00 EURT").is_visible()
-    assert await carol.locator("#record", has_text=record.submission.hash).is_visible()
+    await expect(carol.get_by_role("heading", name="Minted 50,000.00 EURT")).to_be_visible()
+    await expect(carol.locator("#record", has_text=record.submission.hash)).to_be_visible()
     await carol.locator("#record summary", has_text="Proof").click()
-    assert await carol.locator("#record pre", has_text='"kind": "landed"').is_visible()
+    await expect(carol.locator("#record pre", has_text='"kind": "landed"')).to_be_visible()
     approvers = [(one.approver, one.tier) for one in record.approvals]
     assert approvers == [("alice", 1), ("carol", 2)]
 
@@ -82,12 +83,12 @@ async def test_the_destination_is_checked_by_itself(site):
     await page.get_by_text("The mint can reach it").wait_for(timeout=WAIT)
     plain = await site.page("alice", f"/requests/{ticket.id}", java_script_enabled=False)
     await plain.get_by_role("link", name="Check now").click()
-    assert await plain.get_by_text("by a plain payment").is_visible()
+    await expect(plain.get_by_text("by a plain payment")).to_be_visible()
     await plain.get_by_role("link", name="Back to the request").click()
     elsewhere = await pending(site, destination=site.desk.ledger.channels[0].public_key)
     await page.goto(f"/requests/{elsewhere.id}")
     await page.get_by_text("has no trustline for EURT").first.wait_for(timeout=WAIT)
-    assert await page.get_by_text("The mint would be refused now").is_visible()
+    await expect(page.get_by_text("The mint would be refused now")).to_be_visible()
 
 
 async def test_a_rejection_needs_a_reason_and_ends_it(site):
@@ -105,7 +106,7 @@ async def test_a_rejection_needs_a_reason_and_ends_it(site):
     assert (record.status, record.reason) == (MintStatus.REJECTED, "wrong account")
 
     rita = await site.page("rita", f"/requests/{ticket.id}", java_script_enabled=False)
-    assert await rita.get_by_text("wrong account").first.is_visible()
+    await expect(rita.get_by_text("wrong account").first).to_be_visible()
     await rita.locator("summary", has_text="Ask again").click()
     await rita.get_by_role("button", name="Ask again for").click()
     assert "this is the new request" in await shown(rita)
@@ -127,7 +128,7 @@ async def test_the_requester_takes_it_back(site):
     assert await shown(page) == "Cancelled."
     assert (await site.desk.record(ticket)).status is MintStatus.CANCELLED
     alice = await site.page("alice", f"/requests/{ticket.id}")
-    assert await alice.locator("summary", has_text="Approve").count() == 0
+    await expect(alice.locator("summary", has_text="Approve")).to_have_count(0)
 
 
 async def test_two_browsers_race_for_one_approval(site):
@@ -224,7 +225,7 @@ async def test_a_second_factor_by_authenticator(site):
     page = await site.page("alice", f"/requests/{ticket.id}")
     await approve(page, code=code)
     assert "goes to the ledger" in await shown(page)
-    assert await page.get_by_text("second factor for this decision").first.is_visible()
+    await expect(page.get_by_text("second factor for this decision").first).to_be_visible()
 
 
 async def test_without_a_worker_the_decision_is_kept(
@@ -247,9 +248,9 @@ async def test_who_may_not_decide_is_told_why(site):
     """A tier that comes later learns when; an auditor, a requester and a hand-made form decide nothing."""
     ticket = await pending(site)
     dave = await site.page("dave", f"/requests/{ticket.id}")
-    assert await dave.get_by_text(re.compile("Tier 3 may decide from")).is_visible()
+    await expect(dave.get_by_text(re.compile("Tier 3 may decide from"))).to_be_visible()
     lena = await site.page("lena", f"/requests/{ticket.id}")
-    assert await lena.locator("main form").count() == 0
+    await expect(lena.locator("main form")).to_have_count(0)
     for name, word, data in (
         ("dave", "approve", {}),
         ("rita", "approve", {}),
@@ -275,13 +276,13 @@ async def test_working_on_it(site):
     page = await site.page("alice", f"/requests/{ticket.id}")
     await page.get_by_role("button", name="I am on it").click()
     assert "You are on it" in await shown(page)
-    assert await page.get_by_text("alice is on it").first.is_visible()
+    await expect(page.get_by_text("alice is on it").first).to_be_visible()
     await page.get_by_role("button", name="Claim").click()
     await page.locator("#act", has_text="Works on it: alice").wait_for(timeout=WAIT)
     await page.locator("summary", has_text="Assign to").click()
-    assert await page.locator("#assignee option").all_inner_texts() == [
-        "alice, tier 1", "bob, tier 1", "carol, tier 2", "dave, tier 3",
-    ]  # fmt: skip
+    await expect(page.locator("#assignee option")).to_have_text(
+        ["alice, tier 1", "bob, tier 1", "carol, tier 2", "dave, tier 3"]
+    )
     await page.get_by_label("Who works on it?").select_option("bob")
     await page.get_by_role("button", name="Assign", exact=True).click()
     assert "bob works on it now" in await shown(page)
@@ -327,9 +328,9 @@ async def test_nothing_that_people_write_is_run(site, tmp_path):
     page = await site.page("rita", f"/requests/{ticket.id}")
     await page.wait_for_load_state("networkidle")
     assert await page.locator(".said", has_text="<script>document.title").count() >= 4
-    assert await page.locator("main img, main script").count() == 0
+    await expect(page.locator("main img, main script")).to_have_count(0)
     assert "owned" not in await page.title()
-    assert await page.get_by_role("link", name=name).is_visible()
+    await expect(page.get_by_role("link", name=name)).to_be_visible()
 
 
 async def test_another_tenants_request_is_absent(site):

@@ -8,6 +8,7 @@ import httpx
 import pytest
 from aiohttp import web
 from fastapi.routing import iter_route_contexts
+from playwright.async_api import expect
 from sqlalchemy import text
 
 from db.writes import dictionaries
@@ -77,7 +78,7 @@ async def test_another_site_s_form_and_script_change_nothing(site, pending, atta
         await page.goto(f"http://{host}:{port}/")
         await page.wait_for_url(f"{site.url}/**")
     await page.goto("/account")
-    assert await page.get_by_role("heading", name="alice").count() == 1
+    await expect(page.get_by_role("heading", name="alice")).to_have_count(1)
     assert (await site.desk.record(pending)).approvals == ()
     async with site.desk.seeded.database.transaction() as tx:
         assert await tx.value(text("SELECT count(*) FROM sessions WHERE kind = 'token'")) == 0
@@ -244,7 +245,7 @@ async def test_markup_in_every_field_stays_text(site):
         paths = (f"/requests/{ticket.id}", f"{DICTIONARIES}/user", f"{DICTIONARIES}/user/entries/zoe", *SHOWN)
         assert await is_text_only(site, name, paths) >= 3
     page = await site.page(path=f"/sign-in?next={EVIL}")
-    assert await page.locator("img[src=x]").count() == 0
+    await expect(page.locator("img[src=x]")).to_have_count(0)
     site.forgive_statuses()
 
 

@@ -5,6 +5,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from playwright.async_api import expect
 from sqlalchemy import text
 
 from domain.codes import code_of
@@ -179,8 +180,8 @@ async def test_markup_in_messages_and_names_is_shown_as_text(site, ticket):
     await say(site.desk.seeded.database, record, author="alice", said=XSS, message_id="ms_2")
     await page.reload()
     assert await page.get_by_text(XSS).count() >= 2
-    assert await page.get_by_role("link", name="bad").count() == 1
-    assert await page.locator("main img, main script").count() == 0
+    await expect(page.get_by_role("link", name="bad")).to_have_count(1)
+    await expect(page.locator("main img, main script")).to_have_count(0)
 
 
 async def test_bad_documents_are_told(site, ticket):

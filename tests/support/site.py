@@ -11,14 +11,14 @@ import httpx
 import pytest
 import pytest_asyncio
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
 from domain.passes import SessionSecret
 from settings import TESTNET_PASSPHRASE, Settings
 from starter.accounts import Accounts
 from starter.passwords import hash_password
 from tests.support.acks import KEY
-from tests.support.desk import Desk
+from tests.support.desk import PATIENCE, Desk
 from tests.support.talk import SECRET_TEXT
 from tests.web.test_acks import running
 from web.people import COOKIE, csrf_of
@@ -47,6 +47,7 @@ def chromium_path() -> str:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def chromium() -> AsyncIterator[Browser]:
     """One browser for the session; each test opens contexts of its own, which share nothing."""
+    expect.set_options(timeout=PATIENCE * 1000)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=chromium_path(), headless=True, args=CHROMIUM_OPTIONS
