@@ -19,7 +19,7 @@ WORDS: Final = {
     _S.REJECTED: ("Not approved", "Your request was turned down. Nothing was paid."),
     _S.CANCELLED: ("Cancelled", "Your request was taken back. Nothing was paid."),
     _S.EXPIRED: ("Out of time", "Nobody approved your request in time. Nothing was paid; you can ask again."),
-    _S.FAILED: ("Not possible", "The ledger refused the payment. Nothing was paid; write to us below."),
+    _S.FAILED: ("Not possible", "The ledger refused the payment. Nothing was paid: please write to us."),
     _S.TIMEOUT_FAILED: ("Not in time", "The payment did not reach the ledger in time, and never will."),
     _S.ANOMALY: (
         "Being looked at",

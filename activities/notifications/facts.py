@@ -71,7 +71,7 @@ class NotificationFacts:
     def words(self) -> dict[str, str]:
         """All facts as single lines of plain text, under the names that templates use."""
         zone = _zone(self.time_zone)
-        title, sentence = WORDS.get(MintStatus.__members__.get(self.status, MintStatus.PENDING), ("", ""))
+        title, sentence = WORDS[MintStatus(self.status)] if self.for_client else ("", "")
         return {
             "request_id": one_line(self.request_id),
             "track_number": one_line(self.track_number),
@@ -94,8 +94,8 @@ class NotificationFacts:
             "author": one_line(self.author),
             "excerpt": one_line(self.excerpt, LONGEST_REASON),
             "filename": one_line(self.filename, LONGEST_REASON),
-            "client_title": title if self.for_client else "",
-            "client_words": sentence if self.for_client else "",
+            "client_title": title,
+            "client_words": sentence,
             "code": self.code,
             "code_expires": _local(self.code_expires_at, zone) if self.code_expires_at else "",
         }

@@ -37,13 +37,19 @@ async def test_one_confirmation_lists_every_amount_and_then_each_has_its_answer(
     assert len((await site.desk.record(two)).approvals) == 1
 
 
-async def test_one_that_fails_stops_no_other(site):
-    """Decided by somebody else in between: that one is refused with the reason, the rest is approved."""
+async def half_approved(site):
+    """Two requests, one decided by somebody else in between: the page that says so, that one, the other."""
     gone, stays = await pending(site), await pending(site)
     page = await choose(site, "alice", gone, stays)
     await site.desk.decide(gone, "bob")
     await page.get_by_role("button", name="Approve 2 requests").click()
     await page.get_by_role("heading", name="1 of 2 approved").wait_for()
+    return page, gone, stays
+
+
+async def test_one_that_fails_stops_no_other(site):
+    """Decided by somebody else in between: that one is refused with the reason, the rest is approved."""
+    page, gone, stays = await half_approved(site)
     row = page.get_by_role("row").filter(has_text=gone.request.track_number)
     assert "refused" in await row.inner_text()
     assert "already" in await row.inner_text()

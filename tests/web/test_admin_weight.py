@@ -74,14 +74,18 @@ WEIGHTY = (
 )  # fmt: skip
 
 
+async def number_unevenly(house):
+    """Leave rules that renumbering would change."""
+    async with house.desk.seeded.database.transaction() as tx:
+        await tx.run(text("UPDATE approval_rules SET position = position + 3 WHERE position > 10"))
+
+
 async def test_weighty_acts_need_a_second_factor(house):
     """Without a code, with a wrong one and with a used one none of them changes anything."""
     await set_up_totp(house, "bob")
     totp = await set_up_totp(house, "adam")
     async with house.client("adam") as client:
-        # rules that are numbered unevenly, so that renumbering would change them
-        async with house.desk.seeded.database.transaction() as tx:
-            await tx.run(text("UPDATE approval_rules SET position = position + 3 WHERE position > 10"))
+        await number_unevenly(house)
         before = await settled(house)
         found = await acts(house, client)
         assert set(found) == set(WEIGHTY)
@@ -111,8 +115,7 @@ async def test_weighty_acts_are_done_with_a_fresh_code(house, name):
     await set_up_totp(house, "bob")
     totp = await set_up_totp(house, "adam")
     async with house.client("adam") as client:
-        async with house.desk.seeded.database.transaction() as tx:
-            await tx.run(text("UPDATE approval_rules SET position = position + 3 WHERE position > 10"))
+        await number_unevenly(house)
         before = await settled(house)
         path, form = (await acts(house, client))[name]
         answer = await client.post(path, data={**form, "code": totp.now()}, headers=HTML)

@@ -192,7 +192,7 @@ async def notifications_page(request: Request, state: Wired, person: SignedIn) -
 async def read_notifications(request: Request, state: Wired, person: SignedIn) -> Response:
     """Mark one as read, or all that the page has shown."""
     form, now = await form_of(request), datetime.now(UTC)
-    until = _iso(field(form, "until")) or now
+    until = _read_iso(field(form, "until")) or now
     async with state.database.transaction() as tx:
         await mark_read(
             tx,
@@ -268,7 +268,7 @@ def _said(form: FormData, name: str, person: Person) -> str | None:
     return moment.isoformat() if moment else None
 
 
-def _iso(typed: str) -> datetime | None:
+def _read_iso(typed: str) -> datetime | None:
     try:
         moment = datetime.fromisoformat(typed)
         return moment.astimezone(UTC) if moment.tzinfo else None
