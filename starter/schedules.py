@@ -144,7 +144,7 @@ async def _bring_up_to_date(client: Client, task: Task) -> None:
     """
     for _ in range(UPDATE_ATTEMPTS):
         current = await client.workflow_service.describe_schedule(
-            DescribeScheduleRequest(namespace=client.namespace, schedule_id=task.id)
+            DescribeScheduleRequest(namespace=client.namespace, schedule_id=task.id), retry=True
         )
         schedule = current.schedule
         if _is_as_wanted(schedule, task):
@@ -165,7 +165,8 @@ async def _bring_up_to_date(client: Client, task: Task) -> None:
                 conflict_token=current.conflict_token,
                 identity=client.identity,
                 request_id=str(uuid.uuid4()),
-            )
+            ),
+            retry=True,
         )
         await asyncio.sleep(UPDATE_PAUSE_SECONDS)
     raise Unavailable(f"schedule {task.id} is being changed by somebody else: run 'schedules apply' again")

@@ -2,6 +2,9 @@
 
 Address, namespace, TLS and API key come from Temporal's own environment configuration
 (`TEMPORAL_*`, `temporal.toml`), unless a local stack says where its server is.
+
+A server ends every connection after five minutes (`frontend.keepAliveMaxConnectionAge`), and a call that
+begins just then is cancelled. The SDK's own methods repeat it; plain calls do so only with `retry=True`.
 """
 
 from __future__ import annotations
@@ -82,7 +85,8 @@ async def worker_polls(client: Client, queue: str = MINT_QUEUE) -> bool:
             namespace=client.namespace,
             task_queue=TaskQueue(name=queue),
             task_queue_type=_TASKS.get(queue, TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW),
-        )
+        ),
+        retry=True,
     )
     oldest = datetime.now(UTC) - timedelta(seconds=POLL_SECONDS)
     return any(poller.last_access_time.ToDatetime(tzinfo=UTC) >= oldest for poller in answer.pollers)
@@ -91,7 +95,7 @@ async def worker_polls(client: Client, queue: str = MINT_QUEUE) -> bool:
 async def missing_search_attributes(client: Client) -> list[str]:
     """Names of our search attributes that the namespace lacks; raises RPCError."""
     answer = await client.operator_service.list_search_attributes(
-        ListSearchAttributesRequest(namespace=client.namespace)
+        ListSearchAttributesRequest(namespace=client.namespace), retry=True
     )
     return [key.name for key in ALL if key.name not in answer.custom_attributes]
 
@@ -108,6 +112,7 @@ async def register_search_attributes(client: Client) -> list[str]:
                     for key in ALL
                     if key.name in missing
                 },
-            )
+            ),
+            retry=True,
         )
     return sorted(missing)

@@ -94,5 +94,6 @@ async def reset_to_start(client: Client, request_id: str) -> None:
             reason=REASON,
             workflow_task_finish_event_id=next(completed, 0),
             request_id=str(uuid.uuid4()),
-        )
+        ),
+        retry=True,
     )

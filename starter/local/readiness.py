@@ -48,7 +48,7 @@ def temporal_ready(address: str) -> Ready:
         try:
             client = await asyncio.wait_for(Client.connect(address), _PATIENCE.total_seconds())
             await client.workflow_service.describe_namespace(
-                DescribeNamespaceRequest(namespace=NAMESPACE), timeout=_PATIENCE
+                DescribeNamespaceRequest(namespace=NAMESPACE), retry=False, timeout=_PATIENCE
             )
         except (RPCError, RuntimeError, TimeoutError):
             return False
@@ -74,6 +74,7 @@ def worker_ready(address: str) -> Ready:
 async def _polls(client: Client, pid: int, queue: str, kind: TaskQueueType.ValueType) -> bool:
     described = await client.workflow_service.describe_task_queue(
         DescribeTaskQueueRequest(namespace=NAMESPACE, task_queue=TaskQueue(name=queue), task_queue_type=kind),
+        retry=False,
         timeout=_PATIENCE,
     )
     return any(poller.identity.startswith(f"{pid}@") for poller in described.pollers)
@@ -84,4 +85,4 @@ async def set_retention(address: str, days: int) -> None:
     client = await Client.connect(address)
     request = UpdateNamespaceRequest(namespace=NAMESPACE)
     request.config.workflow_execution_retention_ttl.FromTimedelta(timedelta(days=days))
-    await client.workflow_service.update_namespace(request)
+    await client.workflow_service.update_namespace(request, retry=True)

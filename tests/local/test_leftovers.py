@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import pytest
 
@@ -10,7 +11,7 @@ from domain.errors import Refused
 from starter.local.layout import DataDir
 from starter.local.leftovers import end_leftovers, only_stack
 
-SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
+SLEEP = [sys.executable, "-c", "import time; print('running', flush=True); time.sleep(600)"]
 
 
 @pytest.fixture
@@ -21,14 +22,24 @@ def data(tmp_path):
     return directory
 
 
+@contextmanager
+def running(*arguments):
+    """A process that is well under way: one that has only just begun has no command line yet."""
+    with subprocess.Popen([*SLEEP, *arguments], stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout.readline()
+            yield process
+        finally:
+            process.kill()
+
+
 def test_only_our_processes_are_ended(data):
     """A recorded process id is ended if its command line names our directory; anybody else's stays."""
-    with subprocess.Popen([*SLEEP, str(data.root)]) as ours, subprocess.Popen(SLEEP) as theirs:
+    with running(str(data.root)) as ours, running() as theirs:
         data.stack_file.write_text(json.dumps({"pids": {"worker": ours.pid, "web": theirs.pid}}))
         assert end_leftovers(data) == ["worker"]
         assert ours.poll() is not None
         assert theirs.poll() is None
-        theirs.kill()
     assert not data.stack_file.exists()
 
 

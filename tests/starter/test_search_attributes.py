@@ -39,6 +39,6 @@ async def test_both_servers_know_every_attribute(temporal_server, temporal_time_
     """A server that lacks one attribute would retry the first workflow task for ever."""
     for env in (temporal_server, temporal_time_skipping):
         listed = await env.client.operator_service.list_search_attributes(
-            ListSearchAttributesRequest(namespace="default")
+            ListSearchAttributesRequest(namespace="default"), retry=True
         )
         assert {key.name for key in search_attributes.ALL} <= set(listed.custom_attributes)

@@ -5,6 +5,7 @@ import random
 import sysconfig
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest_asyncio
@@ -48,6 +49,15 @@ async def _started(start: Callable[[], Awaitable[WorkflowEnvironment]]) -> Workf
                 raise
             await asyncio.sleep(random.uniform(0, SPREAD_SECONDS))
     return await start()
+
+
+@asynccontextmanager
+async def restless_server(connection_age: timedelta) -> AsyncIterator[WorkflowEnvironment]:
+    """A dev server that ends each connection at that age, as every server does after five minutes."""
+    age = f'frontend.keepAliveMaxConnectionAge="{connection_age.total_seconds()}s"'
+    options = {**server_options(), "dev_server_extra_args": ["--dynamic-config-value", age]}
+    async with await _started(lambda: WorkflowEnvironment.start_local(**options)) as env:
+        yield env
 
 
 @asynccontextmanager

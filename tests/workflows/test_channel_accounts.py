@@ -121,7 +121,10 @@ async def _on_a_fresh_namespace(client):
 
     name = f"empty-{ULID()}"
     await client.workflow_service.register_namespace(
-        RegisterNamespaceRequest(namespace=name, workflow_execution_retention_period=Duration(seconds=86_400))
+        RegisterNamespaceRequest(
+            namespace=name, workflow_execution_retention_period=Duration(seconds=86_400)
+        ),
+        retry=True,
     )
     address = client.service_client.config.target_host
     other = await Client.connect(address, namespace=name, data_converter=pydantic_data_converter)

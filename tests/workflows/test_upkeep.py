@@ -4,7 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 from temporalio.client import Client
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from domain.approvals import Verdict
 from domain.mint_request import MintStatus
@@ -31,14 +31,17 @@ async def delete_workflow(client: Client, workflow_id: str) -> None:
 
     execution = WorkflowExecution(workflow_id=workflow_id)
     await client.workflow_service.delete_workflow_execution(
-        DeleteWorkflowExecutionRequest(namespace=client.namespace, workflow_execution=execution)
+        DeleteWorkflowExecutionRequest(namespace=client.namespace, workflow_execution=execution),
+        retry=True,
     )
     async with asyncio.timeout(30):
         while True:
             try:
                 await client.get_workflow_handle(workflow_id).describe()
-            except RPCError:
-                return
+            except RPCError as error:
+                if error.status is RPCStatusCode.NOT_FOUND:
+                    return
+                raise
             await asyncio.sleep(0.1)
 
 
