@@ -15,6 +15,7 @@ from domain.plain_yaml import read_yaml
 from domain.runs import EventAction, EventKind, EventRule
 from tests.db.factories import START
 from tests.db.test_entries import BY, put
+from tests.support.postgres import until_waiting
 
 CLEAR = r"\e[2J\e[1;1H"
 """Makes a terminal empty, in the spelling of YAML."""
@@ -104,9 +105,9 @@ async def test_a_rule_for_events_and_a_configuration_wait_for_each_other_in_one_
         # the chain is busy: both go as far as they can before it, and the file comes first
         await tx.run(text("SELECT 1 FROM audit_heads WHERE tenant = 'acme' FOR UPDATE"))
         first = asyncio.create_task(applied())
-        await asyncio.sleep(0.3)
+        await until_waiting(seeded.database)
         second = asyncio.create_task(ruled())
-        await asyncio.sleep(0.3)
+        await until_waiting(seeded.database, 2)
     await asyncio.wait_for(asyncio.gather(first, second), 30)
     await database.close()
 

@@ -15,6 +15,7 @@ from domain.proven_decisions import verify_decisions
 from tests.db.test_absences import a_pending, decide, only_tier_2
 from tests.db.test_proven_decisions import the_chain
 from tests.support.absences import send_away
+from tests.support.postgres import until_waiting
 
 
 async def deactivate(tx, who):
@@ -53,9 +54,9 @@ async def test_nobody_decides_once_the_chain_says_that_they_may_not(seeded, chan
     async with database.transaction() as tx:
         await tx.run(text("SELECT 1 FROM audit_heads WHERE tenant = 'acme' FOR UPDATE"))
         first = asyncio.create_task(changed())
-        await asyncio.sleep(0.3)
+        await until_waiting(seeded.database)
         second = asyncio.create_task(decide(seeded, record, "bob", database=database))
-        await asyncio.sleep(0.3)
+        await until_waiting(seeded.database, 2)
     await first
     assert not (await second).accepted
     assert verify_decisions(await the_chain(seeded)).faults == ()

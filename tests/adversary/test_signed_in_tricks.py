@@ -16,6 +16,7 @@ from domain.sessions import MOST_TRIES, SessionKind
 from starter.account_care import invite
 from starter.accounts import NeedsCode
 from starter.passwords import hash_password
+from tests.support.postgres import until_waiting
 from tests.support.site import PASSWORD
 from tests.support.tokens import bearer
 
@@ -161,7 +162,7 @@ async def test_a_sign_in_that_is_overtaken_opens_nothing(site, change):
         else:
             await accounts.confirm_totp(tx, **who, secret=secret, step=1, at=at)
         signing_in = asyncio.create_task(site.accounts.sign_in("acme", "alice", PASSWORD, address="x"))
-        await _waits(site)
+        await until_waiting(site.desk.seeded.database)
     with pytest.raises(AccessRefused):
         opened = await signing_in
         assert not isinstance(opened, NeedsCode)
@@ -172,20 +173,6 @@ async def test_a_sign_in_that_is_overtaken_opens_nothing(site, change):
 async def _secret(site):
     async with site.desk.seeded.database.transaction() as tx:
         return await tx.value(text("SELECT totp_secret FROM accounts WHERE user_name = 'alice'"))
-
-
-async def _waits(site):
-    """Until the other one waits for a lock of this one."""
-    async with asyncio.timeout(30):
-        while True:
-            async with site.desk.seeded.database.transaction() as tx:
-                waiting = await tx.value(
-                    text("""SELECT count(*) FROM pg_stat_activity
-                    WHERE datname = current_database() AND wait_event_type = 'Lock'""")
-                )
-            if waiting:
-                return
-            await asyncio.sleep(0.05)
 
 
 @pytest.mark.parametrize("way", ["removed", "set inactive"])

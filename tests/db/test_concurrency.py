@@ -12,6 +12,7 @@ from domain.errors import DecisionRefused
 from domain.mint_request import MintStatus
 from domain.runs import EventKind, RunState
 from tests.db.factories import approve, later, open_one, submit
+from tests.support.postgres import until_waiting
 
 
 async def in_transaction(database, work, *args):
@@ -95,21 +96,9 @@ async def test_a_record_that_was_waited_for_is_whole(seeded):
     async with seeded.database.transaction() as tx:
         locked = await reads.lock_request(tx, record.request.id)
         waiter = asyncio.create_task(in_transaction(seeded.database, reads.lock_request, record.request.id))
-        await _until_somebody_waits(seeded.database)
+        await until_waiting(seeded.database)
         changed = await approve(tx, locked, satisfied=False)
     assert await waiter == changed
-
-
-async def _until_somebody_waits(database):
-    blocked = text(
-        "SELECT count(*) FROM pg_stat_activity"
-        " WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    )
-    async with asyncio.timeout(30):
-        while True:
-            async with database.transaction() as tx:
-                if await tx.scalar(blocked):
-                    return
 
 
 async def test_the_chain_stays_whole_under_concurrency(seeded):

@@ -15,6 +15,7 @@ from domain.mint_request import MintStatus
 from domain.runs import EventAction, EventKind, EventRule
 from tests.db.acts import expire
 from tests.db.factories import START, a_request, approve, open_one
+from tests.support.postgres import until_waiting
 
 BY = {"actor": "adam", "at": START}
 
@@ -169,7 +170,7 @@ async def test_who_deletes_first_keeps_requests_out(seeded):
     async with seeded.database.transaction() as tx:
         await withdrawal.delete_policy(tx, tenant="acme", policy_id=policy.id, **BY)
         opening = asyncio.create_task(outcome(open_with(seeded.database, policy)))
-        await until_waiting(seeded)
+        await until_waiting(seeded.database)
     assert "is deleted" in await opening
     assert await opened_with(seeded, policy) == 0
 
@@ -181,7 +182,7 @@ async def test_who_opens_first_keeps_the_policy(seeded):
     async with seeded.database.transaction() as tx:
         await open_one(tx, request, policy=policy)
         deleting = asyncio.create_task(outcome(delete(seeded.database, policy.id)))
-        await until_waiting(seeded)
+        await until_waiting(seeded.database)
     assert request.id in await deleting
 
 
@@ -226,19 +227,8 @@ async def test_two_who_publish_one_id_with_other_content_do_not_both_succeed(see
     async with seeded.database.transaction() as tx:
         await publication.publish_policy(tx, policy=first, **BY)
         late = asyncio.create_task(outcome(publish(seeded, second)))
-        await until_waiting(seeded)
+        await until_waiting(seeded.database)
     assert "published with other content" in await late
-
-
-async def until_waiting(seeded):
-    """Wait until somebody waits for a lock."""
-    waiting = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
-    async with asyncio.timeout(20):
-        while True:
-            async with seeded.database.transaction() as tx:
-                if await tx.value(waiting):
-                    return
-            await asyncio.sleep(0.01)
 
 
 async def opened_with(seeded, policy):

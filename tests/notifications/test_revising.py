@@ -21,6 +21,7 @@ from tests.db import acts
 from tests.db.factories import approve, confirmed, submit
 from tests.support.acks import AUTHORITY, claim_for
 from tests.support.outbox import PATIENCE, Outbox
+from tests.support.postgres import until_waiting
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime.now(UTC)
@@ -192,21 +193,13 @@ async def test_a_decision_that_began_before_the_claim_marks_the_message_all_the_
     async with outbox.database.transaction() as claiming:
         [job] = await deliveries.claim_due(claiming, limit=1, lease_seconds=60, now=datetime.now(UTC))
         deciding = asyncio.create_task(step(outbox, request, approve))
-        async with asyncio.timeout(PATIENCE):
-            while not await waiting_for_a_lock(outbox):
-                await asyncio.sleep(0.02)
+        await until_waiting(outbox.database)
     await deciding
     [row] = await outbox.rows()
     assert (row.state, row.revise_at is not None) == ("sending", True)
     async with outbox.database.transaction() as tx:
         await deliveries.accepted(tx, results=[(job.id, "C1:1", "")], at=datetime.now(UTC))
     assert await marks(outbox) == 1
-
-
-async def waiting_for_a_lock(outbox):
-    """Whether some statement waits for another transaction."""
-    async with outbox.database.transaction() as tx:
-        return await tx.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted"))
 
 
 async def test_a_message_that_was_never_sent_is_not_brought_up_to_date(outbox):

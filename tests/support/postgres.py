@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from psycopg import sql
+from sqlalchemy import text
 
 from db import migrate
 from db.seed import POLICY, TENANT, seed_demo_tenant
@@ -49,6 +50,11 @@ DO $$ DECLARE name text; BEGIN
 END $$
 """
 """Makes the seeded database as it was before the first test."""
+
+WAITING = text(
+    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+)
+WAITING_SECONDS = 30.0
 
 PEOPLE = ("alice", "bob", "carol", "dave", "rita", "adam", "lena")
 
@@ -123,6 +129,16 @@ async def seeded(postgres_url: str, demo_keys: Mapping[str, Ed25519PrivateKey]) 
     opened = Database(url)
     yield Seeded(database=opened, url=url, keys=demo_keys)
     await opened.close()
+
+
+async def until_waiting(database: Database, count: int = 1) -> None:
+    """Return once so many connections wait for a lock that somebody else has."""
+    async with asyncio.timeout(WAITING_SECONDS):
+        while True:
+            async with database.transaction() as tx:
+                if await tx.value(WAITING) >= count:
+                    return
+            await asyncio.sleep(0.01)
 
 
 def _run(url: str, statement: str, *names: str) -> None:
