@@ -1,6 +1,7 @@
 """The inbox in a real browser: what it shows, its filters and its keyboard; the list and the form to ask."""
 
 import asyncio
+import re
 
 from playwright.async_api import expect
 from sqlalchemy import text
@@ -127,6 +128,24 @@ async def test_the_keyboard_moves_selects_opens_and_helps(site):
     await page.keyboard.press("j")
     await page.keyboard.press("Enter")
     await page.wait_for_url(f"**/requests/{first.id}")
+
+
+async def test_a_click_on_a_line_opens_its_request(site):
+    """Anywhere but in the corner with the box; a second tab with Ctrl, and nothing where text is marked."""
+    ticket = await pending(site)
+    page = await site.page("alice", "/inbox")
+    line, opened = page.locator("[data-line]"), re.compile(f"/requests/{ticket.id}$")
+    await line.locator(".pick").click(position={"x": 2, "y": 2})
+    await line.get_by_role("checkbox").check()
+    await page.evaluate("getSelection().selectAllChildren(document.querySelector('[data-line] .what'))")
+    await line.locator(".what").dispatch_event("click")
+    await page.evaluate("getSelection().removeAllRanges()")
+    await expect(page).to_have_url(re.compile("/inbox$"))
+    async with page.context.expect_page() as second:
+        await line.locator(".what").click(modifiers=["Control"])
+    await expect(await second.value).to_have_url(opened)
+    await line.locator(".what").click()
+    await expect(page).to_have_url(opened)
 
 
 async def test_keys_never_hijack_typing_or_modifiers(site):
