@@ -52,8 +52,9 @@ DEARER = around(
 
 WAITING = around(
     "submit.transaction#1",  # looks for itself, since no ledger tells anything
-    "settle.commit@opening#1",  # reads what `submit`, perhaps of another worker, has stored
     "settle.newest_ledger#1",
+    # reads what `submit` of another worker has stored: whoever died last was in `settle`, and left it
+    "settle.commit@opening#1",
 )
 
 LANDED = around(
