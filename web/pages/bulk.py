@@ -156,7 +156,7 @@ async def _approve(
     if row.record is None or row.why_not:
         return Result(row, "refused", row.why_not)
     if row.done:
-        return Result(row, "approved", "accepted (this decision was recorded before)")
+        return Result(row, "approved", "this decision was recorded before")
     marks = stepped_up if row.step_up else ()
     try:
         async with gate:
@@ -174,7 +174,8 @@ async def _approve(
         return Result(row, "unknown" if unknown else "refused", error.message)
     if outcome is None:
         return Result(row, "unknown", "sent, and durable; it takes effect as soon as a worker runs")
-    return Result(row, "approved", outcome.message)
+    # that it was accepted stands before it
+    return Result(row, "approved", outcome.message.removeprefix("accepted; "))
 
 
 def _confirmation(
