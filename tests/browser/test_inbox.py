@@ -146,6 +146,9 @@ async def test_a_click_on_a_line_opens_its_request(site):
     await expect(await second.value).to_have_url(opened)
     await line.locator(".what").click()
     await expect(page).to_have_url(opened)
+    await page.goto("/requests")
+    await line.locator(".what").click()
+    await expect(page).to_have_url(opened)
 
 
 async def test_keys_never_hijack_typing_or_modifiers(site):

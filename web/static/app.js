@@ -1,4 +1,5 @@
-// What every signed-in page shares: running countdowns, and news as they happen. Each page works without it.
+// What every signed-in page shares: running countdowns, lines to click on, and news as they happen. Each page works
+// without it.
 const main = document.querySelector("main");
 
 // ---- countdowns, by the server's clock
@@ -26,6 +27,16 @@ function count() {
 }
 
 setInterval(count, 1000);
+
+// ---- a click anywhere on a line opens its request, unless somebody ticks it or marks text to copy it
+
+document.addEventListener("click", (event) => {
+  const line = event.target.closest("[data-line]");
+  if (!line || event.target.closest("a, button, .pick") || !getSelection().isCollapsed) return;
+  const { ctrlKey, metaKey, shiftKey } = event;
+  line.querySelector("a.open").dispatchEvent(
+    new MouseEvent("click", { bubbles: true, cancelable: true, ctrlKey, metaKey, shiftKey }));
+});
 
 // ---- what somebody does in a part that is about to be replaced
 

@@ -1,4 +1,4 @@
-// The inbox's keyboard, pointer and selection; all of them only add comfort.
+// The inbox's keyboard and selection; both only add comfort.
 const KEY = "mintkeeper.keys";
 const dialog = document.getElementById("keys");
 const opener = document.querySelector("[data-keys-open]");
@@ -60,14 +60,6 @@ document.addEventListener("keydown", (event) => {
   if (!action) return;
   event.preventDefault();
   action();
-});
-
-// a click anywhere on a line opens its request, unless somebody ticks it or marks text to copy it
-document.addEventListener("click", (event) => {
-  const line = event.target.closest("[data-line]");
-  if (!line || event.target.closest("a, button, .pick") || !getSelection().isCollapsed) return;
-  const { ctrlKey, metaKey, shiftKey } = event;
-  linkOf(line)?.dispatchEvent(new MouseEvent("click", { bubbles: true, cancelable: true, ctrlKey, metaKey, shiftKey }));
 });
 
 if (dialog && opener && on) {
