@@ -6,8 +6,8 @@ from playwright.async_api import expect
 from db.reads.admin import approver_keys
 from domain.mint_request import MintStatus
 from starter import schedules
-from tests.cli.test_schedules import forget_schedules
 from tests.support.admin import DICTIONARIES, audited, put, stored
+from tests.support.schedules import forget_schedules
 
 PAGES = (
     "/admin", f"{DICTIONARIES}/user", f"{DICTIONARIES}/user/entries/alice", f"{DICTIONARIES}/calendar/new",
@@ -259,8 +259,6 @@ async def test_a_schedule_is_paused_with_a_reason_resumed_and_run(site, temporal
         ]  # fmt: skip
     finally:
         await forget_schedules(client)
-        async for left in client.list_workflows("ExecutionStatus = 'Running'"):
-            await client.get_workflow_handle(left.id).terminate()
 
 
 @pytest.mark.parametrize("scripts", [True, False])

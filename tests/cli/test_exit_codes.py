@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from tests.cli.conftest import CommandLine
+from tests.support.schedules import forget_schedules
 
 RUNS = 100
 AT_ONCE = 4
@@ -22,6 +23,7 @@ async def test_a_command_that_uses_temporal_never_fails_at_its_end(cli, temporal
 
     assert (await run("schedules", "apply")).code == 0
     results = await asyncio.gather(*(run("schedules", "list", "--json") for _ in range(RUNS)))
+    await forget_schedules(temporal_server.client)
     assert [result.code for result in results] == [0] * RUNS
     assert all(result.json["schedules"] for result in results)
 

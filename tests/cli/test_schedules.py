@@ -1,9 +1,8 @@
 """`schedules` as operators use it: applied, listed, paused, resumed, run."""
 
-import asyncio
-
 import pytest
-from temporalio.service import RPCError
+
+from tests.support.schedules import forget_schedules
 
 IDS = [
     "audit-pending",
@@ -12,19 +11,6 @@ IDS = [
     "cleanup-expired-otps",
     "cleanup-stale-uploads",
 ]
-
-
-async def forget_schedules(client):
-    """Delete them, whoever left them, and wait until the server says so."""
-    for id_ in IDS:
-        handle = client.get_schedule_handle(id_)
-        try:
-            await handle.delete()
-            async with asyncio.timeout(10):
-                while await handle.describe():
-                    await asyncio.sleep(0.1)
-        except RPCError:
-            continue
 
 
 @pytest.fixture
@@ -39,8 +25,6 @@ async def schedules(cli, temporal_server):
     await forget_schedules(client)
     yield run
     await forget_schedules(client)
-    async for left in client.list_workflows("ExecutionStatus = 'Running'"):
-        await client.get_workflow_handle(left.id).terminate()
 
 
 async def test_the_list_is_complete_before_and_after_apply(schedules):

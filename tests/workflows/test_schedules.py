@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 import re
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,7 +11,6 @@ import pytest
 from temporalio import workflow
 from temporalio.client import ScheduleOverlapPolicy
 from temporalio.exceptions import ApplicationError
-from temporalio.service import RPCError
 from temporalio.worker import Worker
 from ulid import ULID
 
@@ -19,6 +18,7 @@ from domain.errors import NotFound, Unavailable
 from domain.steps import MAINTENANCE_QUEUE, UPLOADS_QUEUE
 from starter import schedule_runs, schedules
 from starter.schedules import TASKS, Task
+from tests.support.schedules import forget_schedules
 from tests.workflows.test_upkeep import delete_workflow
 from worker import maintenance_worker
 
@@ -44,15 +44,7 @@ async def client(temporal_server):
     """A client; the schedules that a test has created are gone after it, and what they started."""
     client = temporal_server.client
     yield client
-    # the list may still have what is gone, and lack what has just come
-    listed = [found.id async for found in await client.list_schedules()]
-    for schedule_id in {*listed, *IDS}:
-        with suppress(RPCError):
-            await client.get_schedule_handle(schedule_id).delete()
-    # what one has started meanwhile must not run in the next test's worker
-    async for left in client.list_workflows("ExecutionStatus = 'Running'"):
-        with suppress(RPCError):
-            await client.get_workflow_handle(left.id).terminate()
+    await forget_schedules(client)
 
 
 @asynccontextmanager
